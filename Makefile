@@ -1,0 +1,41 @@
+# One build folder, .build; release where speed is the point, debug for tests.
+SWIFT ?= swift
+TESTS ?=
+ARGS ?= dev
+
+.DEFAULT_GOAL := help
+.PHONY: help bootstrap build run test test-long lint format bench ci clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+bootstrap: ## Install what building and testing need (asks apt, once)
+	@.ci/bootstrap.sh
+
+build: bootstrap ## Build carillon for use (release)
+	$(SWIFT) build -c release --product carillon
+
+run: build ## Run carillon with private servers; ARGS="next '0 3 * * *'" for another command
+	"$$($(SWIFT) build -c release --show-bin-path)/carillon" $(ARGS)
+
+test: bootstrap ## Build and run the tests; TESTS=<regex> for some of them
+	$(SWIFT) build --build-tests
+	$(SWIFT) test --skip-build $(if $(TESTS),--filter '$(TESTS)') $(TESTFLAGS)
+
+test-long: ## Run the tests with their long rounds (LONG_TESTS=1)
+	LONG_TESTS=1 $(MAKE) test
+
+lint: ## Check format and the rules that a compiler does not know
+	@.ci/lint.sh
+
+format: ## Format the sources in place
+	$(SWIFT) format -i -r Package.swift Sources Tests
+
+bench: bootstrap ## Measure (release); ARGS are the benchmark's
+	$(SWIFT) run -c release CarillonBench $(filter-out dev,$(ARGS))
+
+ci: ## What CI runs
+	@.ci/run
+
+clean: ## Delete what was built
+	rm -rf .build

@@ -1,0 +1,76 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// What every target of ours is built with: the upcoming defaults, and no warning left standing.
+let settings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let deque = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
+let heap = Target.Dependency.product(name: "HeapModule", package: "swift-collections")
+let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let signals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
+
+/// A module of ours. A module imports only modules that stand above it.
+func module(_ name: String, _ dependencies: [Target.Dependency] = [], plugins: [Resource] = []) -> Target {
+    .target(name: name, dependencies: dependencies, resources: plugins.isEmpty ? nil : plugins, swiftSettings: settings)
+}
+
+func tests(of name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .testTarget(name: "\(name)Tests", dependencies: [.byName(name: name)] + dependencies, swiftSettings: settings)
+}
+
+let package = Package(
+    name: "carillon",
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    ],
+    targets: [
+        .systemLibrary(name: "CNATS", pkgConfig: "libnats", providers: [.apt(["libnats-dev"])]),
+        .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+
+        // Pure: no I/O, no clocks.
+        module("Recurrence"),
+        module("JSONText"),
+        module("SchedulerCore", ["Recurrence", crypto, heap, deque]),
+        module("SchedulerWire", ["Recurrence", "JSONText", "SchedulerCore"]),
+
+        // The faces of the system's libraries and files; they know nothing of scheduling.
+        module("ZoneData", ["Recurrence"]),
+        module("NATSClient", ["CNATS"]),
+        module("PostgresClient", ["CPostgres"]),
+        module("Migrations", ["PostgresClient"]),
+        module("LocalServers"),
+
+        // The service.
+        module(
+            "SchedulerStore",
+            ["Recurrence", "JSONText", "SchedulerCore", "PostgresClient", "Migrations"],
+            plugins: [.embedInCode("Migrations")]),
+        module(
+            "SchedulerEngine",
+            [
+                "Recurrence", "SchedulerCore", "SchedulerWire", "NATSClient", "PostgresClient", "SchedulerStore",
+                deque, lifecycle, logging,
+            ]),
+        module(
+            "SchedulerAPI",
+            [
+                "Recurrence", "JSONText", "SchedulerCore", "SchedulerWire", "NATSClient", "PostgresClient",
+                "SchedulerStore", "SchedulerEngine", lifecycle, logging,
+            ]),
+    ],
+    swiftLanguageModes: [.v6]
+)

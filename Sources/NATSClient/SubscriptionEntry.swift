@@ -1,0 +1,172 @@
+import CNATS
+import Synchronization
+
+/// A subscription as the program wants it; libnats' own is made from it on every new ``Link``.
+final class SubscriptionEntry: Sendable {
+    typealias Deliver = @Sendable (borrowing IncomingMessage) -> Void
+
+    /// What libnats gives back with each message. Held by libnats' subscription until its thread is done.
+    private final class Box: Sendable {
+        let deliver: Deliver
+        init(_ deliver: @escaping Deliver) { self.deliver = deliver }
+    }
+
+    private struct State {
+        /// The address of libnats' subscription on the present link.
+        var address: UInt?
+        var droppedOnEarlierLinks: UInt64 = 0
+        var isCancelled = false
+    }
+
+    let filter: SubjectFilter
+    let queue: Subject?
+    /// Messages libnats may hold for us before it drops the newest; nil: no bound, for replies that are bounded already.
+    let pendingLimit: Int?
+    /// Inboxes of this module: kept while others are drained.
+    let isInternal: Bool
+    private let deliver: Deliver
+    private let state = Mutex(State())
+
+    init(
+        filter: SubjectFilter, queue: Subject?, pendingLimit: Int?, isInternal: Bool, deliver: @escaping Deliver
+    ) {
+        self.filter = filter
+        self.queue = queue
+        self.pendingLimit = pendingLimit
+        self.isInternal = isInternal
+        self.deliver = deliver
+    }
+
+    /// Makes libnats' subscription on `link`. A link that is already lost is no error: the next one gets it too.
+    /// - Throws: what libnats refuses for good, such as a bad queue name.
+    func attach(to link: Link) throws(NATSError) {
+        guard !state.withLock({ $0.isCancelled }) else { return }
+        let box = Unmanaged.passRetained(Box(deliver))
+        var made: OpaquePointer?
+        let status = filter.cString.withUnsafeBufferPointer { subject in
+            guard let queue else {
+                return natsConnection_Subscribe(
+                    &made, link.pointer, subject.baseAddress, deliverMessage, box.toOpaque())
+            }
+            return queue.cString.withUnsafeBufferPointer {
+                natsConnection_QueueSubscribe(
+                    &made, link.pointer, subject.baseAddress, $0.baseAddress, deliverMessage, box.toOpaque())
+            }
+        }
+        guard status == NATS_OK, let made else {
+            box.release()
+            if status == NATS_CONNECTION_CLOSED { return }
+            throw NATSError.library(status, "Subscribing", context: filter.description)
+        }
+        // Released when libnats' thread for this subscription ends. If it has ended already the box stays: libnats
+        // does not tell whether it still holds it.
+        natsSubscription_SetOnCompleteCB(
+            made, { $0.map { Unmanaged<Box>.fromOpaque($0).release() } }, box.toOpaque())
+        let limit = pendingLimit.map { Int32(clamping: $0) } ?? -1
+        natsSubscription_SetPendingLimits(made, limit, pendingLimit == nil ? -1 : 64 * 1024 * 1024)
+        link.keep(made)
+        state.withLock { $0.address = UInt(bitPattern: made) }
+    }
+
+    /// Called when the link is closed, before it is destroyed.
+    func detach() {
+        let dropped = droppedNow()
+        state.withLock { state in
+            state.droppedOnEarlierLinks += dropped
+            state.address = nil
+        }
+    }
+
+    func isMade(as address: UInt) -> Bool { state.withLock { $0.address == address } }
+
+    /// Messages dropped because the reader was slow, over all links.
+    var dropped: UInt64 { droppedNow() + state.withLock { $0.droppedOnEarlierLinks } }
+
+    /// Stops delivery; what libnats still holds is thrown away.
+    func cancel() {
+        let address = state.withLock { state in
+            state.isCancelled = true
+            defer { state.address = nil }
+            return state.address
+        }
+        if let address { natsSubscription_Unsubscribe(OpaquePointer(bitPattern: address)) }
+    }
+
+    /// Asks the server for no more and waits until what came has been delivered. Blocks.
+    func drain(_ limit: Duration) {
+        let address = state.withLock { state in
+            state.isCancelled = true
+            return state.address
+        }
+        guard let address, let pointer = OpaquePointer(bitPattern: address) else { return }
+        natsSubscription_DrainTimeout(pointer, limit.libraryMilliseconds)
+        natsSubscription_WaitForDrainCompletion(pointer, limit.libraryMilliseconds)
+    }
+
+    private func droppedNow() -> UInt64 {
+        guard let address = state.withLock({ $0.address }) else { return 0 }
+        var dropped: Int64 = 0
+        natsSubscription_GetDropped(OpaquePointer(bitPattern: address), &dropped)
+        return UInt64(clamping: dropped)
+    }
+
+    private static func run(_ closure: UnsafeMutableRawPointer, _ message: borrowing IncomingMessage) {
+        Unmanaged<Box>.fromOpaque(closure).takeUnretainedValue().deliver(message)
+    }
+
+    fileprivate static let handler: natsMsgHandler = { _, subscription, message, closure in
+        guard let subscription, let message, let closure else { return }
+        run(closure, IncomingMessage(message: message, subscription: subscription))
+        natsMsg_Destroy(message)
+    }
+}
+
+private let deliverMessage = SubscriptionEntry.handler
+
+/// All subscriptions of a connection, so that a new link gets every one of them.
+final class SubscriptionRegistry: Sendable {
+    private struct State {
+        var entries: [SubscriptionEntry] = []
+        weak var link: Link?
+    }
+
+    private let state = Mutex(State())
+
+    /// - Throws: what libnats refuses for good; the entry is then not kept.
+    func add(_ entry: SubscriptionEntry) throws(NATSError) {
+        let failure: NATSError? = state.withLock { state in
+            if let link = state.link {
+                do throws(NATSError) { try entry.attach(to: link) } catch { return error }
+            }
+            state.entries.append(entry)
+            return nil
+        }
+        if let failure { throw failure }
+    }
+
+    func remove(_ entry: SubscriptionEntry) {
+        entry.cancel()
+        state.withLock { $0.entries.removeAll { $0 === entry } }
+    }
+
+    /// Makes every subscription on a new link.
+    func attachAll(to link: Link) {
+        state.withLock { state in
+            for entry in state.entries {
+                entry.detach()
+                // Refused before or never: the same entry was accepted by an earlier link.
+                try? entry.attach(to: link)
+            }
+            state.link = link
+        }
+    }
+
+    func entry(at address: UInt) -> SubscriptionEntry? {
+        state.withLock { $0.entries.first { $0.isMade(as: address) } }
+    }
+
+    /// Those the program made, not the inboxes of this module.
+    var external: [SubscriptionEntry] { state.withLock { $0.entries.filter { !$0.isInternal } } }
+
+    var dropped: UInt64 { state.withLock { $0.entries.reduce(0) { $0 + $1.dropped } } }
+}

@@ -1,0 +1,55 @@
+/// The fields of a cron expression, in the order in which they are written.
+package enum CronField: Int, CaseIterable, Hashable, Sendable {
+    case second
+    case minute
+    case hour
+    case dayOfMonth
+    case month
+    case dayOfWeek
+}
+
+extension CronField {
+    /// The name used in error sentences.
+    package var name: String {
+        switch self {
+        case .second: "second"
+        case .minute: "minute"
+        case .hour: "hour"
+        case .dayOfMonth: "day-of-month"
+        case .month: "month"
+        case .dayOfWeek: "day-of-week"
+        }
+    }
+
+    /// The numbers that may be written; both 0 and 7 are Sunday.
+    var values: ClosedRange<Int> {
+        switch self {
+        case .second, .minute: 0...59
+        case .hour: 0...23
+        case .dayOfMonth: 1...31
+        case .month: 1...12
+        case .dayOfWeek: 0...7
+        }
+    }
+
+    /// The numbers that `*` stands for.
+    var everything: ClosedRange<Int> {
+        self == .dayOfWeek ? 0...6 : values
+    }
+
+    /// Names for the numbers from `values.lowerBound` on.
+    var valueNames: [String] {
+        switch self {
+        case .month: ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]
+        case .dayOfWeek: ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"]
+        default: []
+        }
+    }
+
+    /// "a value from 0 to 59", for error sentences.
+    var expectation: String {
+        let names = valueNames
+        let named = names.isEmpty ? "" : " or \(names[0]) to \(names[names.count - 1])"
+        return "a value from \(values.lowerBound) to \(values.upperBound)\(named)"
+    }
+}

@@ -1,0 +1,139 @@
+import JSONText
+package import Logging
+package import NATSClient
+package import SchedulerCore
+package import SchedulerEngine
+package import SchedulerWire
+package import ServiceLifecycle
+import Synchronization
+
+/// Answers commands over NATS: any instance of the queue group takes one, carries it out, and replies.
+package struct CommandService: Service {
+    package struct Settings: Sendable {
+        package var defaults: DefinitionDefaults
+        package var mostSchedules: Int64
+        package var version: String
+
+        package init(defaults: DefinitionDefaults, mostSchedules: Int64, version: String) {
+            self.defaults = defaults
+            self.mostSchedules = mostSchedules
+            self.version = version
+        }
+    }
+
+    /// Commands carried out side by side; further ones wait in the subscription.
+    private static let mostAtOnce = 32
+    private static let queueGroup = "carillon"
+
+    private let engine: Engine
+    private let connection: NATSConnection
+    private let settings: Settings
+    private let logger: Logger
+    private let statistics: CommandStatistics
+
+    package init(engine: Engine, connection: NATSConnection, settings: Settings, logger: Logger) {
+        self.engine = engine
+        self.connection = connection
+        self.settings = settings
+        self.logger = logger
+        statistics = CommandStatistics()
+    }
+
+    package func run() async throws {
+        let names = engine.configuration.names
+        let group = try Subject(Self.queueGroup)
+        let commands = try connection.subscribe(try SubjectFilter(names.commands), queue: group)
+        let administration = try connection.subscribe(try SubjectFilter(names.administration), queue: group)
+        let micro = MicroResponder(
+            connection: connection, statistics: statistics, names: names, version: settings.version)
+        try micro.subscribe()
+        await withGracefulShutdownHandler {
+            await withDiscardingTaskGroup { tasks in
+                tasks.addTask { await serve(commands) }
+                tasks.addTask { await serve(administration) }
+            }
+        } onGracefulShutdown: {
+            commands.cancel()
+            administration.cancel()
+        }
+        micro.cancel()
+    }
+
+    /// Takes messages while there is room for another; then the subscription waits, and NATS with it.
+    private func serve(_ messages: NATSSubscription) async {
+        await withTaskGroup(of: Void.self) { tasks in
+            var running = 0
+            for await message in messages {
+                if running >= Self.mostAtOnce {
+                    await tasks.next()
+                    running -= 1
+                }
+                tasks.addTask { await answer(message) }
+                running += 1
+            }
+        }
+    }
+
+    private func answer(_ message: NATSMessage) async {
+        let begun = MonotonicClock.now()
+        let subject = CommandSubject(message.subject, prefix: engine.configuration.subjectPrefix)
+        let name = subject.map { CommandHandlers.Name(noun: $0.noun, verb: $0.verb) }
+        var failure: WireError?
+        var reply: [UInt8]
+        do {
+            reply = try await carryOut(message, subject)
+        } catch {
+            let mapped = WireError(mapping: error)
+            if mapped.code == .internalError {
+                logger.error("a command failed", metadata: ["subject": "\(message.subject)", "error": "\(error)"])
+            }
+            failure = mapped
+            var writer = JSONWriter(capacity: 512)
+            Envelope(noun: subject?.noun ?? "unknown", verb: subject?.verb ?? "command").failure(mapped, into: &writer)
+            reply = writer.bytes
+        }
+        if let name { statistics.record(name, nanoseconds: MonotonicClock.now() - begun, error: failure) }
+        send(reply, failure, to: message)
+    }
+
+    private func carryOut(_ message: NATSMessage, _ subject: CommandSubject?) async throws -> [UInt8] {
+        guard let subject else {
+            throw WireError(.badSubject, "expected <prefix>.cmd.<namespace>.<noun>.<verb>, got '\(message.subject)'")
+        }
+        switch subject.kind {
+        case .administration:
+            return try await AdministrationCommands(engine: engine).answer(
+                noun: subject.noun, verb: subject.verb, body: message.payload)
+        case .command(let token):
+            let namespace: Namespace
+            do { namespace = try Namespace(token) } catch { throw WireError(.badSubject, "\(error), got '\(token)'") }
+            let request = try CommandRequest(
+                namespace: namespace, noun: subject.noun, verb: subject.verb, bytes: message.payload)
+            let context = CommandContext(
+                session: try engine.requireSession(), defaults: settings.defaults,
+                mostSchedules: settings.mostSchedules,
+                mostMessageBytes: Int(connection.serverInfo?.maximumPayload ?? 1 << 20))
+            return try await CommandHandlers.answer(request, in: context)
+        }
+    }
+
+    /// A request without a reply subject works; its outcome is in the events. A reply subject that is one of NATS's or
+    /// of our own would make us publish there in the requester's place: it gets no answer.
+    private func send(_ reply: [UInt8], _ failure: WireError?, to message: NATSMessage) {
+        guard let text = message.reply, !text.hasPrefix("$"),
+            !text.hasPrefix(engine.configuration.subjectPrefix + "."), let subject = try? Subject(text)
+        else { return }
+        do {
+            var headers = NATSHeaders()
+            for (name, value) in failure.map(Envelope.headers) ?? [] {
+                try headers.append(name == "Nats-Service-Error" ? Self.errorHeader : Self.errorCodeHeader, value)
+            }
+            try connection.publish(subject, headers: headers, payload: reply)
+        } catch {
+            logger.warning("a reply could not be sent", metadata: ["subject": "\(message.subject)", "error": "\(error)"])
+        }
+    }
+
+    private static let errorHeader: HeaderName = "Nats-Service-Error"
+    private static let errorCodeHeader: HeaderName = "Nats-Service-Error-Code"
+}

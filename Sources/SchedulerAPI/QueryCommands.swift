@@ -1,0 +1,206 @@
+import JSONText
+import PostgresClient
+import Recurrence
+import SchedulerCore
+import SchedulerEngine
+import SchedulerStore
+import SchedulerWire
+
+/// The commands that change nothing.
+struct QueryCommands: Sendable {
+    let context: CommandContext
+
+    func getSchedule(_ request: CommandRequest) async throws -> ReplyMembers {
+        var body = BodyReader(request.body)
+        let reference = try body.reference()
+        try body.finish()
+        let view = try await context.session.pool.withConnection { connection in
+            guard
+                let schedule = try await ScheduleTable.find(
+                    reference, in: request.namespace, locking: false, on: connection)
+            else { throw notFound(reference, in: request.namespace) }
+            return try await Self.views(of: [schedule], on: connection)[0]
+        }
+        return { $0.schedule(view) }
+    }
+
+    func listSchedules(_ request: CommandRequest) async throws -> ReplyMembers {
+        var body = BodyReader(request.body)
+        var filter = ScheduleFilter()
+        filter.state = body.choice("state")
+        filter.tag = body.string("tag", most: 64)
+        filter.targetCommand = body.string("target_command", most: 255)
+        filter.namePrefix = body.string("name_prefix", most: 128)
+        filter.dueBefore = body.instant("due_before")
+        filter.limit = body.limit()
+        filter.after = body.cursor().map { ScheduleID($0) }
+        try body.finish()
+        let (found, limit) = (filter, filter.limit)
+        let views = try await context.session.pool.withConnection { connection in
+            let schedules = try await ScheduleTable.list(found, in: request.namespace, on: connection)
+            return try await Self.views(of: schedules, on: connection)
+        }
+        return { writer in
+            writer.name("schedules")
+            writer.array { writer in
+                for view in views { writer.value(view) }
+            }
+            if views.count == limit { writer.member("next_cursor", ifPresent: views.last?.schedule.id.description) }
+        }
+    }
+
+    static func views(of schedules: [Schedule], on connection: PostgresConnection) async throws -> [ScheduleView] {
+        let ids = schedules.map(\.id)
+        let timers = try await TimerTable.fetch(ids, on: connection)
+        let last = try await ScheduleTable.lastFires(of: ids, on: connection)
+        return zip(schedules, last).map { schedule, last in
+            ScheduleView(
+                schedule: schedule, timer: timers[schedule.id] ?? Timer(schedule: schedule.id, nextFireAt: nil),
+                lastFireAt: last.firedAt, lastStatus: last.status)
+        }
+    }
+
+    func preview(_ request: CommandRequest) async throws -> ReplyMembers {
+        var body = BodyReader(request.body)
+        let now = context.now
+        let from = body.instant("from") ?? now
+        let count = Int(body.integer("count", in: 1...1000) ?? 10)
+        let schedule: Schedule
+        let source: OccurrenceSource
+        if body.value("schedule_type") == nil {
+            let reference = try body.reference()
+            try body.finish()
+            let found = try await context.session.pool.withConnection {
+                try await ScheduleTable.find(reference, in: request.namespace, locking: false, on: $0)
+            }
+            guard let found else { throw notFound(reference, in: request.namespace) }
+            schedule = found
+            source = try found.definition.timing.source(
+                anchor: found.anchor, zones: context.session.compiler.zones)
+        } else {
+            var random = SystemRandomNumberGenerator()
+            let id = ScheduleID(.version7(at: now, random: &random))
+            let checked = try ScheduleDefinitions(context: context).read(
+                &body, onto: nil, id: id, namespace: request.namespace, anchor: from, now: from)
+            schedule = Schedule(
+                id: id, namespace: request.namespace, definition: checked.definition, anchor: from, createdAt: from,
+                updatedAt: from)
+            source = checked.source
+        }
+        let fires = nextFires(source, schedule, from, count: count)
+        let zone = try? context.session.compiler.zones(schedule.definition.timing.timezone)
+        return { writer in
+            writer.name("fires")
+            writer.array { writer in
+                for fire in fires {
+                    writer.object { writer in
+                        writer.member("at", fire.rfc3339)
+                        writer.member("local", ifPresent: zone.map { $0.localTime(at: fire).iso8601 })
+                    }
+                }
+            }
+        }
+    }
+
+    func getExecution(_ request: CommandRequest) async throws -> ReplyMembers {
+        var body = BodyReader(request.body)
+        let text = body.string("id", most: 64)
+        try body.finish()
+        guard let text, let id = ExecutionID(text: text) else {
+            throw WireError(.missingField, "expected 'id': an execution's id")
+        }
+        let found = try await context.session.pool.withConnection {
+            try await ExecutionList.find(id, in: request.namespace, on: $0)
+        }
+        guard let found else {
+            throw WireError(.executionNotFound, "namespace '\(request.namespace)' has no execution \(id)")
+        }
+        return { writer in
+            writer.name("execution")
+            writer.value(found.execution, scheduleName: found.name, namespace: request.namespace.description)
+        }
+    }
+
+    func listExecutions(_ request: CommandRequest) async throws -> ReplyMembers {
+        var body = BodyReader(request.body)
+        var filter = ExecutionList.Filter()
+        if body.value("schedule_id") != nil || body.value("schedule_name") != nil {
+            filter.schedule = try await scheduleID(&body, in: request.namespace)
+        }
+        filter.state = body.choice("status")
+        filter.limit = body.limit()
+        filter.before = body.cursor().map { ExecutionID($0) }
+        try body.finish()
+        let wanted = filter
+        let found = try await context.session.pool.withConnection {
+            try await ExecutionList.list(wanted, in: request.namespace, on: $0)
+        }
+        return { writer in
+            writer.name("executions")
+            writer.array { writer in
+                for row in found {
+                    writer.value(row.execution, scheduleName: row.name, namespace: request.namespace.description)
+                }
+            }
+            if found.count == wanted.limit {
+                writer.member("next_cursor", ifPresent: found.last?.execution.id.description)
+            }
+        }
+    }
+
+    private func scheduleID(_ body: inout BodyReader, in namespace: Namespace) async throws -> ScheduleID {
+        let reference: ScheduleReference
+        if let text = body.string("schedule_id", most: 64) {
+            guard let id = ScheduleID(text: text) else {
+                throw WireError(.invalidValue, "/schedule_id: expected a schedule's id, got '\(text)'")
+            }
+            reference = ScheduleReference(id: id)
+        } else {
+            do { reference = ScheduleReference(name: try ScheduleName(body.string("schedule_name", most: 4096) ?? "")) }
+            catch { throw WireError(.invalidValue, "/schedule_name: \(error)") }
+        }
+        let wanted = reference
+        let found = try await context.session.pool.withConnection {
+            try await ScheduleTable.find(wanted, in: namespace, locking: false, on: $0)
+        }
+        guard let found else { throw notFound(reference, in: namespace) }
+        return found.id
+    }
+
+    func listTargets(_ request: CommandRequest) throws -> ReplyMembers {
+        var body = BodyReader(request.body)
+        try body.finish()
+        let rules = context.session.compiler.targetRules.visible(to: request.namespace)
+        return { writer in
+            writer.name("targets")
+            writer.array { writer in
+                for rule in rules {
+                    writer.object { writer in
+                        writer.member("namespace", rule.namespace?.description ?? "*")
+                        writer.member("subject", rule.subject.description)
+                        writer.name("delivery")
+                        writer.array { writer in
+                            for delivery in rule.delivery.map(\.rawValue).sorted() { writer.value(delivery) }
+                        }
+                        writer.member("max_payload_bytes", ifPresent: rule.maxPayloadBytes)
+                    }
+                }
+            }
+        }
+    }
+}
+
+extension BodyReader {
+    /// `limit`: 1 to 1000, 100 where it is absent.
+    mutating func limit() -> Int { Int(integer("limit", in: 1...1000) ?? 100) }
+
+    /// `cursor`: where the last page ended. Opaque to requesters.
+    mutating func cursor() -> UUIDValue? {
+        guard let text = string("cursor", most: 64) else { return nil }
+        guard let uuid = UUIDValue(text: text) else {
+            report("cursor", "is none that a list returned", as: .badCursor)
+            return nil
+        }
+        return uuid
+    }
+}

@@ -1,0 +1,313 @@
+import JSONText
+import PostgresClient
+import Recurrence
+import SchedulerCore
+import SchedulerEngine
+import SchedulerStore
+import SchedulerWire
+
+/// What commands need of the service.
+package struct CommandContext: Sendable {
+    package let session: Session
+    package let defaults: DefinitionDefaults
+    /// Schedules a namespace may have, where its own row says nothing.
+    package let mostSchedules: Int64
+    /// The server's `max_payload`, which payload and headers must fit.
+    package let mostMessageBytes: Int
+
+    package init(session: Session, defaults: DefinitionDefaults, mostSchedules: Int64, mostMessageBytes: Int) {
+        self.session = session
+        self.defaults = defaults
+        self.mostSchedules = mostSchedules
+        self.mostMessageBytes = mostMessageBytes
+    }
+
+    var runner: ChangeRunner { ChangeRunner(session: session) }
+    var now: Instant { session.clock.now() }
+}
+
+/// `schedule.create` and `schedule.update`: what a creator says, checked and stored.
+struct ScheduleDefinitions: Sendable {
+    let context: CommandContext
+
+    /// A definition that is fit to be stored, and what it means.
+    struct Checked: Sendable {
+        let definition: ScheduleDefinition
+        let source: OccurrenceSource
+        let firstOccurrence: Instant
+    }
+
+    func create(_ request: CommandRequest) async throws -> [UInt8] {
+        var body = BodyReader(request.body)
+        let options = ChangeOptions(&body)
+        let now = context.now
+        var random = SystemRandomNumberGenerator()
+        let id = ScheduleID(.version7(at: now, random: &random))
+        let isPaused = body.bool("paused") ?? false
+        let checked = try read(&body, onto: nil, id: id, namespace: request.namespace, anchor: now, now: now)
+        var schedule = Schedule(
+            id: id, namespace: request.namespace, definition: checked.definition,
+            state: isPaused ? .paused : .active, anchor: now, createdAt: now,
+            createdBy: options.actor ?? request.namespace.description, updatedAt: now,
+            updatedBy: options.actor ?? request.namespace.description)
+        if isPaused { schedule.pauseReason = options.reason ?? "created paused" }
+        let due = checked.firstOccurrence.adding(milliseconds: schedule.spreadOffset)
+        let timer = Timer(
+            schedule: id, nextFireAt: isPaused ? nil : due, resumeFrom: isPaused ? checked.firstOccurrence : nil,
+            fireSequence: 1)
+        let view = ScheduleView(schedule: schedule, timer: timer, nextFires: nextFires(checked.source, schedule, now))
+        let context = context
+        return try await context.runner.run(request, options) { [schedule] transaction in
+            guard
+                try await NamespaceTable.take(request.namespace, limit: context.mostSchedules, in: transaction)
+            else { throw limitReached(request.namespace) }
+            var change = Change()
+            change.schedule = id
+            change.write(ScheduleTable.insert(schedule))
+            change.write(TimerTable.insert(timer, priority: schedule.definition.priority))
+            change.audit(entry("created", view, before: nil, options, at: now))
+            change.hints = isSoon(timer.nextFireAt, now)
+            change.reply = { $0.schedule(view) }
+            return change
+        }
+    }
+
+    func update(_ request: CommandRequest) async throws -> [UInt8] {
+        var parsed = BodyReader(request.body)
+        let options = ChangeOptions(&parsed)
+        let hasID = parsed.value("id") != nil
+        let reference = try parsed.reference()
+        let body = parsed
+        let now = context.now
+        let context = context
+        return try await context.runner.run(request, options) { transaction in
+            var (schedule, timer) = try await transaction.held(reference, in: request.namespace)
+            try schedule.expect(version: options.ifVersion)
+            let before = ScheduleView(schedule: schedule, timer: timer)
+            var body = body
+            // A request that names the schedule by its name says nothing about another name.
+            if !hasID { _ = body.member("name") }
+            let checked = try read(
+                &body, onto: schedule.definition, id: schedule.id, namespace: request.namespace,
+                anchor: schedule.anchor, now: now)
+            let offset = schedule.spreadOffset
+            let old = schedule.definition
+            schedule.definition = checked.definition
+            schedule.version += 1
+            schedule.updatedAt = now
+            schedule.updatedBy = options.actor ?? request.namespace.description
+            var change = Change()
+            change.schedule = schedule.id
+            if old.timing != checked.definition.timing || schedule.spreadOffset != offset {
+                if schedule.state == .exhausted {
+                    guard
+                        try await NamespaceTable.take(request.namespace, limit: context.mostSchedules, in: transaction)
+                    else { throw limitReached(request.namespace) }
+                    schedule.state = .active
+                    timer.runCount = 0
+                }
+                retime(&schedule, &timer, now: now)
+            }
+            timer.version = schedule.version
+            timer.fireSequence += 1
+            change.recalled = try await RecallTable.mark(schedule.id, now: now, in: transaction)
+            let view = ScheduleView(
+                schedule: schedule, timer: timer, nextFires: nextFires(checked.source, schedule, now))
+            change.write(ScheduleTable.update(schedule))
+            change.write(TimerTable.update(timer, priority: schedule.definition.priority))
+            change.audit(entry("updated", view, before: before, options, at: now))
+            change.hints = isSoon(timer.nextFireAt, now)
+            change.reply = { $0.schedule(view) }
+            return change
+        }
+    }
+
+    /// An edit of the timing begins a new generation that is anchored at now and never fires backwards.
+    private func retime(_ schedule: inout Schedule, _ timer: inout Timer, now: Instant) {
+        schedule.generation += 1
+        schedule.anchor = now
+        timer.generation = schedule.generation
+        let timing = schedule.definition.timing
+        guard let source = try? timing.source(anchor: now, zones: context.session.compiler.zones) else { return }
+        let first = timing.firstOccurrence(of: source, now: now)
+        let isActive = schedule.state == .active
+        timer.nextFireAt = isActive ? first?.adding(milliseconds: schedule.spreadOffset) : nil
+        timer.resumeFrom = isActive ? nil : first
+    }
+
+    /// Reads and checks a definition; throws every problem at once.
+    func read(
+        _ body: inout BodyReader, onto current: ScheduleDefinition?, id: ScheduleID, namespace: Namespace,
+        anchor: Instant, now: Instant
+    ) throws -> Checked {
+        var reader = DefinitionReader(body, defaults: context.defaults)
+        let read = reader.read(onto: current, idName: try ScheduleName(id.description))
+        body = read.body
+        guard let definition = read.definition else {
+            try body.finish()
+            throw WireError(.internalError, "a definition without a problem could not be read")
+        }
+        let isRetimed = current?.timing != definition.timing
+        let meaning = meaning(of: definition, anchor: isRetimed ? now : anchor, isRetimed: isRetimed, now, &body)
+        try body.finish()
+        try checkTarget(of: definition, for: namespace)
+        guard let meaning else { throw WireError(.invalidTiming, "the timing means nothing") }
+        return Checked(definition: definition, source: meaning.source, firstOccurrence: meaning.first)
+    }
+
+    private func meaning(
+        of definition: ScheduleDefinition, anchor: Instant, isRetimed: Bool, _ now: Instant, _ body: inout BodyReader
+    ) -> (source: OccurrenceSource, first: Instant)? {
+        let timing = definition.timing
+        let source: OccurrenceSource
+        do { source = try timing.source(anchor: anchor, zones: context.session.compiler.zones) } catch {
+            body.report(
+                error.field, error.description, as: error.field == "timezone" ? .unknownTimezone : .invalidTiming)
+            return nil
+        }
+        if isRetimed, timing.type == .once, let runAt = timing.runAt {
+            checkOnce(runAt, grace: definition.misfire.graceMilliseconds, now, &body)
+        }
+        if let period = source.recurrence.shortestPeriodMilliseconds, timing.spreadMilliseconds > period {
+            body.report("spread_seconds", "expected at most the shortest period, \(Double(period) / 1000) s")
+        }
+        guard let first = timing.firstOccurrence(of: source, now: now) else {
+            guard isRetimed else { return (source, anchor) }
+            body.report(timing.mainField, "has no occurrence after now within its bounds", as: .neverFires)
+            return nil
+        }
+        return (source, first)
+    }
+
+    private func checkOnce(_ runAt: Instant, grace: Int64, _ now: Instant, _ body: inout BodyReader) {
+        let most = context.defaults.mostLookaheadDays * 86_400_000
+        if runAt.milliseconds(since: now) > most {
+            body.report("run_at", "expected at most \(context.defaults.mostLookaheadDays) days ahead")
+        }
+        if now.milliseconds(since: runAt) > grace {
+            body.report("run_at", "lies in the past by more than misfire_grace_seconds: it would never fire")
+        }
+    }
+
+    private func checkTarget(of definition: ScheduleDefinition, for namespace: Namespace) throws(WireError) {
+        let bytes = definition.payload.count
+        do {
+            try context.session.compiler.targetRules.check(
+                definition.target, delivery: definition.delivery, payloadBytes: bytes, for: namespace)
+        } catch {
+            let detail = WireError.Detail(JSONPointer("/target_command") ?? .root, error.description)
+            throw WireError(.targetNotAllowed, error.description, details: [detail])
+        }
+        let headers = definition.headers.reduce(1024) { $0 + $1.name.utf8.count + $1.value.utf8.count + 4 }
+        guard bytes + headers <= context.mostMessageBytes else {
+            let text = "payload and headers take \(bytes + headers) bytes, the server's max_payload is \(context.mostMessageBytes)"
+            let detail = WireError.Detail(JSONPointer("/command_payload") ?? .root, text)
+            throw WireError(.payloadTooLarge, text, details: [detail])
+        }
+    }
+}
+
+/// The next fires that replies show.
+func nextFires(_ source: OccurrenceSource, _ schedule: Schedule, _ now: Instant, count: Int = 5) -> [Instant] {
+    var fires: [Instant] = []
+    var cursor: Instant? = schedule.definition.timing.firstOccurrence(of: source, now: now)
+    while let next = cursor, fires.count < count {
+        fires.append(next)
+        cursor = source.next(after: next)
+    }
+    return fires
+}
+
+/// Whether a timer falls due before the next ticks would look for it.
+func isSoon(_ due: Instant?, _ now: Instant) -> Bool {
+    due.map { $0.milliseconds(since: now) <= Lookahead.shortest + 200 } ?? false
+}
+
+func limitReached(_ namespace: Namespace) -> WireError {
+    WireError(.scheduleLimit, "namespace '\(namespace)' has as many schedules as it may have")
+}
+
+/// An entry of the audit log for a change of a schedule.
+func entry(
+    _ action: String, _ after: ScheduleView, before: ScheduleView?, _ options: ChangeOptions, at now: Instant
+) -> AuditEntry {
+    let schedule = after.schedule
+    var entry = AuditEntry(
+        at: now, namespace: schedule.namespace.description, action: action, fence: after.timer.fireSequence)
+    entry.schedule = schedule.id
+    entry.name = schedule.definition.name.description
+    entry.version = schedule.version
+    entry.actor = options.actor ?? schedule.namespace.description
+    entry.reason = options.reason
+    entry.requestID = options.requestID
+    entry.before = before.map(text)
+    entry.after = text(after)
+    return entry
+}
+
+private func text(_ view: ScheduleView) -> [UInt8] {
+    var writer = JSONWriter(capacity: 1024)
+    writer.value(view)
+    return writer.bytes
+}
+
+extension Timing {
+    /// The field that a fault of the timing as a whole is reported at.
+    fileprivate var mainField: String {
+        switch type {
+        case .cron: "cron_expression"
+        case .interval: "interval_seconds"
+        case .once: "run_at"
+        case .immediate: "schedule_type"
+        }
+    }
+}
+
+extension JSONWriter {
+    mutating func schedule(_ view: ScheduleView) {
+        name("schedule")
+        value(view)
+    }
+}
+
+extension Schedule {
+    func expect(version: Int64?) throws(WireError) {
+        guard let version, version != self.version else { return }
+        throw WireError(.versionMismatch, "expected version \(version), the schedule is at \(self.version)")
+    }
+}
+
+extension BodyReader {
+    /// `id` or `name`: which schedule is meant.
+    mutating func reference() throws(WireError) -> ScheduleReference {
+        if let text = string("id", most: 64) {
+            guard let id = ScheduleID(text: text) else {
+                throw WireError(.invalidValue, "expected a schedule's id, got '\(text)'")
+            }
+            return ScheduleReference(id: id)
+        }
+        guard let text = string("name", most: 4096) else {
+            throw WireError(.missingField, "expected 'id' or 'name': which schedule is meant")
+        }
+        do { return ScheduleReference(name: try ScheduleName(text)) } catch {
+            throw WireError(.invalidValue, "/name: \(error)")
+        }
+    }
+}
+
+extension PostgresTransaction {
+    /// A schedule and its timer, both locked, the timer first: the one order in which everybody locks them.
+    func held(_ reference: ScheduleReference, in namespace: Namespace) async throws -> (Schedule, Timer) {
+        let found = try await ScheduleTable.find(reference, in: namespace, locking: false, on: self)
+        guard let found, let timer = try await TimerTable.lock(found.id, in: self),
+            let schedule = try await ScheduleTable.find(
+                ScheduleReference(id: found.id), in: namespace, locking: true, on: self)
+        else { throw notFound(reference, in: namespace) }
+        return (schedule, timer)
+    }
+}
+
+func notFound(_ reference: ScheduleReference, in namespace: Namespace) -> WireError {
+    let called = reference.id.map { "id \($0)" } ?? "name '\(reference.name?.description ?? "")'"
+    return WireError(.scheduleNotFound, "namespace '\(namespace)' has no schedule with \(called)")
+}

@@ -1,0 +1,175 @@
+import JSONText
+import PostgresClient
+import Recurrence
+import SchedulerCore
+import SchedulerEngine
+import SchedulerStore
+import SchedulerWire
+
+/// `schedule.pause`, `resume`, `delete`: what stops and starts a schedule.
+struct StateCommands: Sendable {
+    let context: CommandContext
+
+    private struct Target: Sendable {
+        let options: ChangeOptions
+        let reference: ScheduleReference
+    }
+
+    private func target(_ body: inout BodyReader) throws -> Target {
+        let options = ChangeOptions(&body)
+        let reference = try body.reference()
+        try body.finish()
+        return Target(options: options, reference: reference)
+    }
+
+    func pause(_ request: CommandRequest) async throws -> [UInt8] {
+        var body = BodyReader(request.body)
+        let target = try target(&body)
+        let now = context.now
+        return try await context.runner.run(request, target.options) { transaction in
+            var (schedule, timer) = try await transaction.held(target.reference, in: request.namespace)
+            try schedule.expect(version: target.options.ifVersion)
+            var change = Change()
+            change.schedule = schedule.id
+            switch schedule.state {
+            case .paused:
+                let view = ScheduleView(schedule: schedule, timer: timer)
+                change.reply = { $0.schedule(view) }
+                return change
+            case .active: break
+            case .invalid, .exhausted, .deleted:
+                throw WireError(.wrongState, "the schedule is \(schedule.state.rawValue): only an active one is paused")
+            }
+            let before = ScheduleView(schedule: schedule, timer: timer)
+            schedule.state = .paused
+            schedule.pauseReason = target.options.reason
+            schedule.touch(now, target.options, request)
+            timer.resumeFrom = timer.nextFireAt?.adding(milliseconds: -schedule.spreadOffset)
+            timer.nextFireAt = nil
+            timer.fireSequence += 1
+            timer.version = schedule.version
+            change.recalled = try await RecallTable.mark(schedule.id, now: now, in: transaction)
+            change.save(schedule, timer, before: before, action: "paused", target.options, at: now)
+            return change
+        }
+    }
+
+    func delete(_ request: CommandRequest) async throws -> [UInt8] {
+        var body = BodyReader(request.body)
+        let target = try target(&body)
+        let now = context.now
+        return try await context.runner.run(request, target.options) { transaction in
+            var (schedule, timer) = try await transaction.held(target.reference, in: request.namespace)
+            try schedule.expect(version: target.options.ifVersion)
+            let before = ScheduleView(schedule: schedule, timer: timer)
+            var change = Change()
+            change.schedule = schedule.id
+            if schedule.state != .exhausted { change.write(NamespaceTable.giveBack(request.namespace)) }
+            schedule.state = .deleted
+            schedule.touch(now, target.options, request)
+            timer.nextFireAt = nil
+            timer.resumeFrom = nil
+            timer.fireSequence += 1
+            timer.version = schedule.version
+            change.recalled = try await RecallTable.mark(schedule.id, now: now, in: transaction)
+            change.save(schedule, timer, before: before, action: "deleted", target.options, at: now)
+            let id = schedule.id
+            change.reply = { writer in
+                writer.object("schedule") { writer in
+                    writer.member("id", id.description)
+                    writer.member("state", ScheduleState.deleted.rawValue)
+                }
+            }
+            return change
+        }
+    }
+
+    func resume(_ request: CommandRequest) async throws -> [UInt8] {
+        var body = BodyReader(request.body)
+        let catchUp = body.bool("catch_up") ?? false
+        let target = try target(&body)
+        let now = context.now
+        let context = context
+        return try await context.runner.run(request, target.options) { transaction in
+            var (schedule, timer) = try await transaction.held(target.reference, in: request.namespace)
+            try schedule.expect(version: target.options.ifVersion)
+            var change = Change()
+            change.schedule = schedule.id
+            switch schedule.state {
+            case .active:
+                let view = ScheduleView(schedule: schedule, timer: timer)
+                change.reply = { $0.schedule(view) }
+                return change
+            case .paused: break
+            case .invalid, .exhausted, .deleted:
+                throw WireError(.wrongState, "the schedule is \(schedule.state.rawValue): only a paused one is resumed")
+            }
+            let before = ScheduleView(schedule: schedule, timer: timer)
+            let compiled = try context.session.compiler.compile(schedule)
+            let resumed = compiled.planner.resume(from: timer.resumeFrom, now: now, catchUp: catchUp)
+            schedule.pauseReason = nil
+            schedule.touch(now, target.options, request)
+            timer.version = schedule.version
+            if let skipped = resumed.skipped {
+                change.skip(skipped, of: compiled, &timer, by: context.session.instance, at: now)
+            }
+            timer.nextFireAt = resumed.nextFireAt
+            timer.resumeFrom = nil
+            timer.fireSequence += 1
+            // What it still had to do was done, or passed, while it was paused.
+            let isOver = try await timer.nextFireAt == nil && !RecallTable.isOpen(schedule.id, now: now, in: transaction)
+            schedule.state = isOver ? .exhausted : .active
+            if isOver { change.write(NamespaceTable.giveBack(request.namespace)) }
+            change.save(schedule, timer, before: before, action: "resumed", target.options, at: now)
+            if isOver {
+                let view = ScheduleView(schedule: schedule, timer: timer)
+                change.audit(entry("exhausted", view, before: nil, target.options, at: now))
+            }
+            change.hints = isSoon(timer.nextFireAt, now)
+            return change
+        }
+    }
+}
+
+extension Schedule {
+    mutating func touch(_ now: Instant, _ options: ChangeOptions, _ request: CommandRequest) {
+        version += 1
+        updatedAt = now
+        updatedBy = options.actor ?? request.namespace.description
+    }
+}
+
+extension Change {
+    /// Writes a changed schedule with its entry in the audit log, and replies with it.
+    mutating func save(
+        _ schedule: Schedule, _ timer: Timer, before: ScheduleView, action: String, _ options: ChangeOptions,
+        at now: Instant
+    ) {
+        let view = ScheduleView(schedule: schedule, timer: timer)
+        write(ScheduleTable.update(schedule))
+        write(TimerTable.update(timer, priority: schedule.definition.priority))
+        audit(entry(action, view, before: before, options, at: now))
+        reply = { $0.schedule(view) }
+    }
+
+    /// Writes a run of skipped occurrences, with a journal row that owes their events.
+    mutating func skip(
+        _ run: SkipRun, of schedule: CompiledSchedule, _ timer: inout Timer, by instance: InstanceID, at now: Instant
+    ) {
+        let executions = run.executions(
+            of: schedule.id, offset: schedule.planner.offset, trigger: schedule.planner.trigger,
+            version: schedule.version, timer: &timer, now: now)
+        var random = SystemRandomNumberGenerator()
+        let claim = ClaimTable.ClaimID(.version7(at: now, random: &random))
+        write(ExecutionTable.skip(executions, at: now))
+        write(ClaimTable.insert(claim, by: instance, at: now, executions: executions.map(\.id)))
+        let open = OpenClaim(claim, executions: executions.count)
+        skipped += executions.map {
+            .execution(
+                ExecutionEvent(
+                    $0, scheduleName: schedule.name, namespace: schedule.namespace,
+                    payloadSHA256: schedule.payloadSHA256, finishedAt: now),
+                open)
+        }
+    }
+}

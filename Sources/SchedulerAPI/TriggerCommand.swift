@@ -1,0 +1,64 @@
+import JSONText
+import PostgresClient
+import Recurrence
+import SchedulerCore
+import SchedulerEngine
+import SchedulerStore
+import SchedulerWire
+
+/// `schedule.trigger`: fires now, outside of the schedule's own time; on paused and exhausted schedules too.
+struct TriggerCommand: Sendable {
+    let context: CommandContext
+
+    func trigger(_ request: CommandRequest) async throws -> [UInt8] {
+        var body = BodyReader(request.body)
+        let options = ChangeOptions(&body)
+        let reference = try body.reference()
+        let payload = body.value("payload").map { Array($0.bytes) }
+        try body.finish()
+        let now = context.now
+        // Chosen before the transaction: run again after a lost COMMIT, it meets its own row.
+        let ordinal = Int64.random(in: 1...Int64.max)
+        let context = context
+        return try await context.runner.run(request, options) { transaction in
+            var (schedule, timer) = try await transaction.held(reference, in: request.namespace)
+            try schedule.expect(version: options.ifVersion)
+            guard schedule.state != .invalid else {
+                throw WireError(.wrongState, "the schedule is invalid: \(schedule.pauseReason ?? "see its events")")
+            }
+            let compiled = try context.session.compiler.compile(schedule)
+            if let fault = compiled.fault { throw WireError(.targetNotAllowed, fault) }
+            timer.fireSequence += 1
+            let occurrence = Occurrence(
+                schedule: schedule.id, generation: timer.generation, origin: .manual, scheduledFor: now,
+                ordinal: ordinal)
+            let opening = ExecutionTable.Opening(
+                id: occurrence.executionID, occurrence: occurrence, dueAt: now, fence: timer.fireSequence,
+                version: schedule.version, missedCount: 0, trigger: .manual)
+            var random = SystemRandomNumberGenerator()
+            let claim = ClaimTable.ClaimID(.version7(at: now, random: &random))
+            let instance = context.session.instance
+            var change = Change()
+            change.schedule = schedule.id
+            change.write(TimerTable.advanceFence(timer))
+            change.write(ExecutionTable.open([opening], by: instance, at: now))
+            if let payload { change.write(ExecutionTable.setPayload(payload, of: opening.id)) }
+            change.write(ClaimTable.insert(claim, by: instance, at: now, executions: [opening.id]))
+            change.fires = [
+                Fire(
+                    id: opening.id, schedule: compiled, claim: OpenClaim(claim, executions: 1), scheduledFor: now,
+                    dueAt: now, fence: opening.fence, generation: timer.generation, ordinal: ordinal,
+                    origin: .manual, trigger: .manual, payload: payload)
+            ]
+            let execution = Execution(
+                id: opening.id, schedule: schedule.id, scheduledFor: now, dueAt: now, state: .claimed,
+                origin: .manual, trigger: .manual, generation: timer.generation, scheduleVersion: schedule.version,
+                attempt: 1, fence: opening.fence, claimedAt: now)
+            change.reply = { writer in
+                writer.name("execution")
+                writer.value(execution, scheduleName: compiled.name, namespace: compiled.namespace)
+            }
+            return change
+        }
+    }
+}

@@ -1,0 +1,57 @@
+/// What one member knows of the others' leases, judged on its own monotonic clock only. Pure.
+///
+/// A lease key is written by its member alone and never used again. A peer is *suspected* when its key has not changed
+/// for a lease time **while this member could have seen a change**: whenever this member's own renewal or watch breaks,
+/// the count against every peer begins anew. So an outage of NATS fences nobody: it stops all counts at once.
+/// Suspicion is no verdict: the fence in PostgreSQL is.
+package struct MemberTable: Sendable {
+    private struct Peer {
+        var revision: UInt64
+        var unchangedSince: Int64
+    }
+
+    private var peers: [InstanceID: Peer] = [:]
+    private var sight: (since: Int64, latest: Int64)?
+    private let lease: Int64
+
+    /// - Parameter lease: nanoseconds after which an unchanged key makes its member suspected.
+    package init(lease: Int64) { self.lease = lease }
+
+    /// The members whose lease keys stand.
+    package var members: Set<InstanceID> { Set(peers.keys) }
+
+    /// A key was written. A revision seen before is no news: a re-made watch tells all keys again.
+    package mutating func sawLease(of member: InstanceID, revision: UInt64, at now: Int64) {
+        if let peer = peers[member], peer.revision == revision { return }
+        peers[member] = Peer(revision: revision, unchangedSince: now)
+    }
+
+    /// A key was deleted, by a member that left or by the one who fenced it.
+    package mutating func sawEnd(of member: InstanceID) { peers[member] = nil }
+
+    /// A snapshot of the whole bucket: members that are not in it are gone.
+    package mutating func sawAll(_ members: Set<InstanceID>) {
+        peers = peers.filter { members.contains($0.key) }
+    }
+
+    /// This member's watch works and its own renewal was acknowledged just now. Two such moments further apart than half
+    /// a lease are a break: the process slept, and what it would have seen meanwhile is still on its way.
+    package mutating func sightHolds(at now: Int64) {
+        guard let sight, now - sight.latest <= lease / 2 else {
+            self.sight = (now, now)
+            return
+        }
+        self.sight = (sight.since, now)
+    }
+
+    /// The watch or the own renewal broke: nothing is known from here on.
+    package mutating func sightBroke() { sight = nil }
+
+    /// The peers whose leases stood unchanged, in unbroken sight, for a lease time.
+    package func suspects(at now: Int64, own: InstanceID) -> [InstanceID] {
+        guard let sight, now - sight.latest <= lease / 2 else { return [] }
+        return peers.filter { member, peer in
+            member != own && now - max(peer.unchangedSince, sight.since) >= lease
+        }.keys.sorted()
+    }
+}

@@ -1,0 +1,233 @@
+package import Recurrence
+
+/// What becomes of a schedule (contract.md §3).
+package enum ScheduleState: String, Sendable, CaseIterable {
+    case active
+    case paused
+    case exhausted
+    case invalid
+    /// Kept for its executions' sake until the history's retention drops it; no command sees it.
+    case deleted
+}
+
+package enum ScheduleType: String, Sendable, CaseIterable {
+    case cron
+    case interval
+    case once
+    case immediate
+}
+
+package enum Guarantee: String, Sendable, CaseIterable {
+    case atLeastOnce = "at_least_once"
+}
+
+package enum Completion: String, Sendable, CaseIterable {
+    /// Done when delivered.
+    case none
+}
+
+package enum OverlapPolicy: String, Sendable, CaseIterable {
+    case skip
+    case bufferOne = "buffer_one"
+    case buffer
+    case allow
+    case cancelPrevious = "cancel_previous"
+}
+
+package enum MisfirePolicy: String, Sendable, CaseIterable {
+    case fireOnce = "fire_once"
+    case skip
+    case fireAll = "fire_all"
+}
+
+/// When a schedule fires, as its creator said it. An edit of any of this grows the generation.
+package struct Timing: Hashable, Sendable {
+    package var type: ScheduleType
+    package var cronExpression: String?
+    package var intervalMilliseconds: Int64?
+    package var runAt: Instant?
+    package var timezone: String
+    package var dstPolicy: DSTPolicy
+    package var startAt: Instant?
+    package var endAt: Instant?
+    package var maxRuns: Int64?
+    package var spreadMilliseconds: Int64
+
+    package init(type: ScheduleType) {
+        self.type = type
+        timezone = "UTC"
+        dstPolicy = .vixie
+        spreadMilliseconds = 0
+    }
+
+    /// How many occurrences may fire in all; `once` and `immediate` fire one.
+    package var runLimit: Int64? {
+        switch type {
+        case .once, .immediate: 1
+        case .cron, .interval: maxRuns
+        }
+    }
+
+    /// What a fire of this timing's own is called.
+    package var trigger: Trigger {
+        switch type {
+        case .cron: .cron
+        case .interval: .interval
+        case .once: .once
+        case .immediate: .immediate
+        }
+    }
+}
+
+/// What decides over occurrences that were missed (semantics.md §3).
+package struct MisfireRule: Hashable, Sendable {
+    package var policy: MisfirePolicy
+    /// Up to this late an occurrence fires as it is.
+    package var graceMilliseconds: Int64
+    /// Beyond this late a missed occurrence is not made up by `fire_once`.
+    package var catchupWindowMilliseconds: Int64
+    /// The most that `fire_all` makes up.
+    package var catchupLimit: Int64
+
+    package init(
+        policy: MisfirePolicy = .fireOnce, graceMilliseconds: Int64 = 300_000,
+        catchupWindowMilliseconds: Int64 = 86_400_000, catchupLimit: Int64 = 100
+    ) {
+        self.policy = policy
+        self.graceMilliseconds = graceMilliseconds
+        self.catchupWindowMilliseconds = catchupWindowMilliseconds
+        self.catchupLimit = catchupLimit
+    }
+}
+
+package struct RetryRule: Hashable, Sendable {
+    package var maxRetries: Int32
+    package var delaySeconds: Double
+    package var maxDelaySeconds: Double
+    package var maxAgeSeconds: Double
+
+    package init(
+        maxRetries: Int32 = 3, delaySeconds: Double = 300, maxDelaySeconds: Double = 3600,
+        maxAgeSeconds: Double = 86_400
+    ) {
+        self.maxRetries = maxRetries
+        self.delaySeconds = delaySeconds
+        self.maxDelaySeconds = maxDelaySeconds
+        self.maxAgeSeconds = maxAgeSeconds
+    }
+}
+
+package struct UserHeader: Hashable, Sendable {
+    package let name: String
+    package let value: String
+
+    package init(name: String, value: String) {
+        self.name = name
+        self.value = value
+    }
+}
+
+/// Everything a creator says about a schedule, with the defaults filled in.
+package struct ScheduleDefinition: Hashable, Sendable {
+    package var name: ScheduleName
+    package var description = ""
+    package var timing: Timing
+    package var target: TargetSubject
+    /// Any JSON, kept and delivered as the exact bytes of the request.
+    package var payload: [UInt8] = Array("{}".utf8)
+    package var headers: [UserHeader] = []
+    package var delivery = Delivery.jetstream
+    package var guarantee = Guarantee.atLeastOnce
+    package var completion = Completion.none
+    package var startTimeoutSeconds: Double?
+    package var runTimeoutSeconds: Double = 300
+    package var heartbeatTimeoutSeconds: Double?
+    package var overlapPolicy = OverlapPolicy.skip
+    package var maxInFlight: Int32 = 1
+    package var misfire = MisfireRule()
+    package var retry = RetryRule()
+    package var pauseAfterFailures: Int32?
+    /// 0 to 9.
+    package var priority: Int16 = 5
+    package var tags: [String] = []
+    package var metadata: [UserHeader] = []
+    package var deleteWhenExhausted = false
+
+    package init(name: ScheduleName, timing: Timing, target: TargetSubject) {
+        self.name = name
+        self.timing = timing
+        self.target = target
+    }
+}
+
+/// A schedule as it stands: the definition and what the scheduler keeps with it.
+package struct Schedule: Hashable, Sendable {
+    package let id: ScheduleID
+    package let namespace: Namespace
+    package var definition: ScheduleDefinition
+    /// 1, 2, …: grows with each change.
+    package var version: Int64
+    package var generation: Int32
+    package var state: ScheduleState
+    package var pauseReason: String?
+    /// What an interval counts from: `start_at`, else the creation, else the last edit of the timing.
+    package var anchor: Instant
+    package var createdAt: Instant
+    package var createdBy: String?
+    package var updatedAt: Instant
+    package var updatedBy: String?
+
+    package init(
+        id: ScheduleID, namespace: Namespace, definition: ScheduleDefinition, version: Int64 = 1, generation: Int32 = 1,
+        state: ScheduleState = .active, pauseReason: String? = nil, anchor: Instant, createdAt: Instant,
+        createdBy: String? = nil, updatedAt: Instant, updatedBy: String? = nil
+    ) {
+        self.id = id
+        self.namespace = namespace
+        self.definition = definition
+        self.version = version
+        self.generation = generation
+        self.state = state
+        self.pauseReason = pauseReason
+        self.anchor = anchor
+        self.createdAt = createdAt
+        self.createdBy = createdBy
+        self.updatedAt = updatedAt
+        self.updatedBy = updatedBy
+    }
+
+    /// The fixed distance between an occurrence and its fire: a hash of `<namespace>/<name>` in `[0, spread)`.
+    package var spreadOffset: Int64 {
+        let spread = definition.timing.spreadMilliseconds
+        guard spread > 0 else { return 0 }
+        return Int64(Digest.stableNumber(of: "\(namespace)/\(definition.name)", below: UInt64(spread)))
+    }
+}
+
+/// The narrow, hot half of a schedule: what a claim reads and writes.
+package struct Timer: Hashable, Sendable {
+    package let schedule: ScheduleID
+    /// When the next occurrence is due, spread included; nil where none is to come.
+    package var nextFireAt: Instant?
+    /// The nominal instant of the first occurrence that a paused schedule has not accounted for.
+    package var resumeFrom: Instant?
+    /// Counts attempts, and all other steps that events are ordered by: the fence.
+    package var fireSequence: Int64
+    /// Occurrences of the schedule's own time that were fired.
+    package var runCount: Int64
+    package var version: Int64
+    package var generation: Int32
+
+    package init(
+        schedule: ScheduleID, nextFireAt: Instant?, resumeFrom: Instant? = nil, fireSequence: Int64 = 0,
+        runCount: Int64 = 0, version: Int64 = 1, generation: Int32 = 1
+    ) {
+        self.schedule = schedule
+        self.nextFireAt = nextFireAt
+        self.resumeFrom = resumeFrom
+        self.fireSequence = fireSequence
+        self.runCount = runCount
+        self.version = version
+        self.generation = generation
+    }
+}

@@ -1,0 +1,69 @@
+/// How a fired message leaves (contract.md §3).
+package enum Delivery: String, Sendable, CaseIterable {
+    /// Waits for the stream's acknowledgement.
+    case jetstream
+    /// Flushed to the server; nobody says who took it.
+    case core
+}
+
+/// One line of the allow-list: who may send where, how, and how much.
+package struct TargetRule: Hashable, Sendable {
+    /// Nil stands for every namespace (`"*"` in the file).
+    package let namespace: Namespace?
+    package let subject: SubjectPattern
+    package let delivery: Set<Delivery>
+    /// Nil where only the server's `max_payload` bounds it.
+    package let maxPayloadBytes: Int?
+
+    package init(namespace: Namespace?, subject: SubjectPattern, delivery: Set<Delivery>, maxPayloadBytes: Int?) {
+        self.namespace = namespace
+        self.subject = subject
+        self.delivery = delivery
+        self.maxPayloadBytes = maxPayloadBytes
+    }
+}
+
+/// The allow-list: what is not named here is never published.
+package struct TargetRules: Hashable, Sendable {
+    /// Why a target is refused; the words are for the requester.
+    package struct Refusal: Error, Hashable, Sendable, CustomStringConvertible {
+        package let description: String
+    }
+
+    package let rules: [TargetRule]
+    /// The scheduler's own first token: publishing there would be talking to itself.
+    package let ownPrefix: String
+
+    package init(rules: [TargetRule], ownPrefix: String) {
+        self.rules = rules
+        self.ownPrefix = ownPrefix
+    }
+
+    /// The rules that a namespace may see.
+    package func visible(to namespace: Namespace) -> [TargetRule] {
+        rules.filter { $0.namespace == nil || $0.namespace == namespace }
+    }
+
+    /// Checks a target at create, at update and again when it fires. The first rule that allows it is enough.
+    package func check(
+        _ target: TargetSubject, delivery: Delivery, payloadBytes: Int, for namespace: Namespace
+    ) throws(Refusal) {
+        let subject = target.description
+        guard subject != ownPrefix, !subject.hasPrefix(ownPrefix + ".") else {
+            throw Refusal(description: "'\(subject)' is one of the scheduler's own subjects")
+        }
+        let named = visible(to: namespace).filter { $0.subject.matches(subject) }
+        guard !named.isEmpty else {
+            throw Refusal(description: "'\(subject)' is not allowed for namespace '\(namespace)'")
+        }
+        let delivering = named.filter { $0.delivery.contains(delivery) }
+        guard !delivering.isEmpty else {
+            let allowed = Set(named.flatMap { $0.delivery.map(\.rawValue) }).sorted().joined(separator: ", ")
+            throw Refusal(description: "'\(subject)' allows delivery by \(allowed), not by \(delivery.rawValue)")
+        }
+        guard delivering.contains(where: { $0.maxPayloadBytes.map { payloadBytes <= $0 } ?? true }) else {
+            let most = delivering.compactMap(\.maxPayloadBytes).max() ?? 0
+            throw Refusal(description: "'\(subject)' takes payloads of at most \(most) bytes, got \(payloadBytes)")
+        }
+    }
+}

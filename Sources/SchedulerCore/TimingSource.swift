@@ -1,0 +1,61 @@
+package import Recurrence
+
+/// Where zone rules come from: the system's tzdata, handed in so that this module reads no files.
+package typealias ZoneLookup = @Sendable (String) throws(ZoneError) -> ZoneRules
+
+/// A timing that means nothing, with the field that is to blame.
+package struct TimingError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// The request field's name.
+    package let field: String
+    package let description: String
+
+    package init(field: String, _ description: String) {
+        self.field = field
+        self.description = description
+    }
+}
+
+extension Timing {
+    /// The occurrences that this timing means.
+    ///
+    /// - Parameter anchor: what an interval counts from, and when an `immediate` schedule fires.
+    package func source(anchor: Instant, zones: ZoneLookup) throws(TimingError) -> OccurrenceSource {
+        OccurrenceSource(recurrence: try recurrence(anchor: anchor, zones: zones), first: startAt, last: endAt)
+    }
+
+    private func recurrence(anchor: Instant, zones: ZoneLookup) throws(TimingError) -> Recurrence {
+        switch type {
+        case .cron:
+            let zone = try zoneRules(zones)
+            guard let cronExpression else { throw TimingError(field: "cron_expression", "expected a cron expression") }
+            do {
+                return Recurrence(
+                    try CronExpression(parsing: cronExpression), zone: zone, policy: dstPolicy,
+                    anchor: startAt ?? anchor)
+            } catch { throw TimingError(field: "cron_expression", error.description) }
+        case .interval:
+            guard let period = intervalMilliseconds else {
+                throw TimingError(field: "interval_seconds", "expected an interval")
+            }
+            return .interval(periodMilliseconds: period, anchor: startAt ?? anchor)
+        case .once:
+            guard let runAt else { throw TimingError(field: "run_at", "expected an instant") }
+            return .once(runAt)
+        case .immediate:
+            return .once(anchor)
+        }
+    }
+
+    private func zoneRules(_ zones: ZoneLookup) throws(TimingError) -> ZoneRules {
+        do { return try zones(timezone) } catch { throw TimingError(field: "timezone", error.description) }
+    }
+
+    /// The first occurrence of a schedule that begins, or whose timing was edited, at `now`: strictly later than that,
+    /// but for `once` and `immediate`, whose only instant may have passed by then.
+    package func firstOccurrence(of source: OccurrenceSource, now: Instant) -> Instant? {
+        switch type {
+        case .once, .immediate: source.next(after: Instant.earliest)
+        case .cron, .interval: source.next(after: now)
+        }
+    }
+}

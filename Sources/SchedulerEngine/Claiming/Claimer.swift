@@ -1,0 +1,274 @@
+package import NATSClient
+package import PostgresClient
+package import Recurrence
+package import SchedulerCore
+package import SchedulerStore
+import Synchronization
+
+/// Claims occurrences a little before they are due (engine.md, *The idea*).
+///
+/// Every tick, and at a hint, it takes the due-soon timers of its share, and overdue ones of anybody's; decides over
+/// them (``ClaimPlanner``); and in one transaction opens their executions and moves the timers on. What is late because
+/// nobody claimed for a while (*late* and *misfired*) is taken in measured portions beside that, so that it never keeps
+/// what is on time waiting.
+package final class Claimer: Sendable {
+    /// A claim whose due time lies further back than this is overdue: anyone may take it.
+    static let overdue: Int64 = 1000
+    /// How many late, and how many misfired, occurrences may wait in memory for their rate.
+    private static let mostLate = 4000
+    private static let mostMisfired = 500
+    /// What divides late from misfired in the scan; each schedule's own grace decides afterwards.
+    private static let usualGrace: Int64 = 300_000
+
+    private struct State {
+        var resumedAt: Instant?
+        var lastTick: Int64 = 0
+        var claimsPerSecond = 8000.0
+        var lookahead = Lookahead.shortest
+        var forecastAt: Int64 = 0
+        var outcome = ClaimOutcome.never
+    }
+
+    /// How the latest tick went.
+    package enum ClaimOutcome: Sendable, Equatable {
+        case never
+        case claimed
+        case held(String)
+        case failed(String)
+    }
+
+    private let instance: InstanceID
+    private let configuration: EngineConfiguration
+    private let clock: PostgresClock
+    private let compiler: ScheduleCompiler
+    private let gate: @Sendable () -> ClaimGate
+    private let deliver: @Sendable (_ fires: [Fire], _ skipped: [EventTeller.Owed]) -> Void
+    private let load: @Sendable () -> (late: Int, misfired: Int)
+    private let state = Mutex(State())
+    private let wakeup = Wakeup()
+
+    /// What a claim must know of the instance at this moment.
+    package struct ClaimGate: Sendable {
+        /// Why nothing may be claimed now; nil where it may.
+        package var refusal: String?
+        package var share: [Int16]
+        package var members: Int
+    }
+
+    package init(
+        instance: InstanceID, configuration: EngineConfiguration, clock: PostgresClock, compiler: ScheduleCompiler,
+        gate: @escaping @Sendable () -> ClaimGate, load: @escaping @Sendable () -> (late: Int, misfired: Int),
+        deliver: @escaping @Sendable (_ fires: [Fire], _ skipped: [EventTeller.Owed]) -> Void
+    ) {
+        self.instance = instance
+        self.configuration = configuration
+        self.clock = clock
+        self.compiler = compiler
+        self.gate = gate
+        self.load = load
+        self.deliver = deliver
+    }
+
+    /// Something may be due soon: look now.
+    package func hint() { wakeup.signal() }
+
+    package var outcome: ClaimOutcome { state.withLock { $0.outcome } }
+    package var lookaheadMilliseconds: Int64 { state.withLock { $0.lookahead } }
+
+    /// The service's loop. Throws when this member is fenced.
+    package func run(on first: PostgresConnection, and second: PostgresConnection) async throws {
+        while !Task.isCancelled {
+            let outcome: ClaimOutcome
+            do {
+                outcome = try await tick(on: first, and: second)
+            } catch {
+                if (error as? PostgresError)?.sqlState == InstanceTable.fencedState { throw error }
+                outcome = .failed("\(error)")
+            }
+            state.withLock { $0.outcome = outcome }
+            await wakeup.wait(atMost: configuration.tick)
+        }
+    }
+
+    /// Looks once at everything that is due soon.
+    package func tick(on first: PostgresConnection, and second: PostgresConnection) async throws -> ClaimOutcome {
+        let gate = gate()
+        if let refusal = gate.refusal { return .held(refusal) }
+        let resumedAt = resume()
+        try await forecast(on: first, members: gate.members)
+        let late = resumedAt.adding(milliseconds: -Self.overdue)
+        try await claimAhead(gate, from: late, on: first, and: second)
+        try await claimLate(gate, before: late, on: first)
+        state.withLock { $0.lastTick = MonotonicClock.now() }
+        return .claimed
+    }
+
+    /// Since when this instance claims without a break of over a second: what was due before came late by an outage,
+    /// what became due since is late only for want of speed.
+    private func resume() -> Instant {
+        let monotonic = MonotonicClock.now()
+        let now = clock.now()
+        return state.withLock { state in
+            if let resumedAt = state.resumedAt, monotonic - state.lastTick < 1_000_000_000 + tickNanoseconds {
+                return resumedAt
+            }
+            state.resumedAt = now
+            return now
+        }
+    }
+
+    private var tickNanoseconds: Int64 { configuration.tick.nanoseconds }
+
+    private func forecast(on connection: PostgresConnection, members: Int) async throws {
+        let monotonic = MonotonicClock.now()
+        let isTime = state.withLock { state in
+            guard monotonic - state.forecastAt >= 1_000_000_000 else { return false }
+            state.forecastAt = monotonic
+            return true
+        }
+        guard isTime else { return }
+        let seconds = Int(Lookahead.longest / 1000)
+        let due = try await TimerTable.forecast(now: clock.now(), seconds: seconds, limit: 150_000, on: connection)
+        state.withLock { state in
+            state.lookahead = Lookahead.milliseconds(
+                dueBySecond: due.map { $0 / max(1, members) }, claimsPerSecond: state.claimsPerSecond)
+        }
+    }
+
+    private func claimAhead(
+        _ gate: ClaimGate, from: Instant, on first: PostgresConnection, and second: PostgresConnection
+    ) async throws {
+        var isFull = false
+        repeat {
+            let now = clock.now()
+            let window = ClaimWindow(
+                from: from, horizon: now.adding(milliseconds: state.withLock { $0.lookahead }),
+                share: gate.share, overdue: now.adding(milliseconds: -Self.overdue), limit: configuration.batch)
+            let begun = MonotonicClock.now()
+            var claimed: [Int]
+            if isFull {
+                async let other = claimOnce(window, late: from, on: second)
+                claimed = [try await claimOnce(window, late: from, on: first), try await other]
+            } else {
+                claimed = [try await claimOnce(window, late: from, on: first)]
+            }
+            isFull = claimed.contains { $0 >= configuration.batch }
+            if isFull { measure(claimed.reduce(0, +), since: begun) }
+        } while isFull && self.gate().refusal == nil && !Task.isCancelled
+    }
+
+    private func measure(_ claimed: Int, since begun: Int64) {
+        let seconds = max(1e-3, Double(MonotonicClock.now() - begun) / 1e9)
+        state.withLock { $0.claimsPerSecond = 0.7 * $0.claimsPerSecond + 0.3 * Double(claimed) / seconds }
+    }
+
+    private func claimLate(_ gate: ClaimGate, before late: Instant, on connection: PostgresConnection) async throws {
+        let now = clock.now()
+        let waiting = load()
+        let portions = [
+            (from: now.adding(milliseconds: -Self.usualGrace), through: late, room: Self.mostLate - waiting.late),
+            (
+                from: Instant.earliest, through: min(late, now.adding(milliseconds: -Self.usualGrace)),
+                room: Self.mostMisfired - waiting.misfired
+            ),
+        ]
+        for portion in portions where portion.room > 0 && portion.from < portion.through {
+            let window = ClaimWindow(
+                from: portion.from, horizon: portion.through, share: gate.share, overdue: portion.through,
+                limit: min(configuration.batch, portion.room))
+            _ = try await claimOnce(window, late: late, on: connection)
+        }
+    }
+}
+
+/// Which timers a claim looks at.
+package struct ClaimWindow: Sendable {
+    package let from: Instant
+    package let horizon: Instant
+    package let share: [Int16]
+    package let overdue: Instant
+    package let limit: Int
+}
+
+// MARK: - One transaction
+
+extension Claimer {
+    /// One claiming transaction. - Returns: how many timers it took.
+    func claimOnce(_ window: ClaimWindow, late: Instant, on connection: PostgresConnection) async throws -> Int {
+        var random = SystemRandomNumberGenerator()
+        let id = ClaimTable.ClaimID(.version7(at: clock.now(), random: &random))
+        var existing: Set<ExecutionID> = []
+        while true {
+            let attempt = Mutex<ClaimBatch?>(nil)
+            do {
+                let taken = try await connection.transaction { [existing] transaction in
+                    try await self.claim(window, id: id, leavingOut: existing, in: transaction) { batch in
+                        attempt.withLock { $0 = batch }
+                    }
+                }
+                if let batch = attempt.withLock({ $0 }) { hand(batch, late: late) }
+                return taken
+            } catch let error as PostgresError where error.code == .uniqueViolation && existing.isEmpty {
+                guard let batch = attempt.withLock({ $0 }) else { throw error }
+                existing = try await ExecutionTable.existing(among: batch.openings.map(\.id), on: connection)
+                if existing.isEmpty { throw error }
+            } catch let error as PostgresError where error.code == .commitUnknown {
+                guard let batch = attempt.withLock({ $0 }) else { throw error }
+                if try await wasCommitted(batch, on: connection) { hand(batch, late: late) }
+                return batch.timers.count
+            }
+        }
+    }
+
+    private func claim(
+        _ window: ClaimWindow, id: ClaimTable.ClaimID, leavingOut existing: Set<ExecutionID>,
+        in transaction: PostgresTransaction, keep: (ClaimBatch) -> Void
+    ) async throws -> Int {
+        let due = try await TimerTable.takeDue(
+            from: window.from, through: window.horizon, share: window.share, overdue: window.overdue,
+            limit: window.limit, in: transaction)
+        guard !due.isEmpty else { return 0 }
+        let schedules = try await compiler.schedules(
+            for: due.map { ($0.timer.schedule, $0.timer.version) }, in: transaction)
+        var batch = ClaimBatch(id: id, now: clock.now())
+        for timer in due {
+            // A timer without a schedule is left as it is; the store's own checks tell of it.
+            guard let schedule = schedules[timer.timer.schedule] else { continue }
+            batch.add(timer, schedule: schedule, horizon: window.horizon)
+        }
+        if !existing.isEmpty { batch.leaveOut(existing) }
+        keep(batch)
+        FailPoint.claimLocked.reach()
+        try await transaction.commit(with: batch.calls(by: instance))
+        FailPoint.claimCommitted.reach()
+        return due.count
+    }
+
+    private func hand(_ batch: ClaimBatch, late: Instant) {
+        let (fires, claim) = batch.fires(late: late)
+        deliver(fires, batch.skipEvents(claim))
+    }
+
+    /// Learns whether a claim whose COMMIT got no answer took place: writing its journal row again waits for the old
+    /// transaction to end, and then meets its key or does not.
+    private func wasCommitted(_ batch: ClaimBatch, on connection: PostgresConnection) async throws -> Bool {
+        struct NotCommitted: Error {}
+        while true {
+            try Task.checkCancellation()
+            do {
+                try await connection.transaction { transaction in
+                    let insert = ClaimTable.insert(
+                        batch.id, by: self.instance, at: batch.now, executions: batch.executionIDs)
+                    _ = try await transaction.pipeline([insert])
+                    throw NotCommitted()
+                }
+            } catch is NotCommitted {
+                return false
+            } catch let error as PostgresError where error.code == .uniqueViolation {
+                return true
+            } catch {
+                try await Task.sleep(for: .milliseconds(200))
+            }
+        }
+    }
+}

@@ -1,0 +1,40 @@
+import Glibc
+import Synchronization
+
+/// Named places on the claim–publish–record path at which a test ends the process as a crash would.
+///
+/// `CARILLON_FAIL_AT=claim.committed` ends it by SIGKILL the first time that place is reached, `claim.committed@20` the
+/// twentieth time. Without the variable a place costs one comparison.
+package enum FailPoint: String, CaseIterable, Sendable {
+    /// Timers are locked and decided upon; nothing is written.
+    case claimLocked = "claim.locked"
+    /// The claim is committed; nothing is published.
+    case claimCommitted = "claim.committed"
+    /// About to hand the message to NATS.
+    case publishing = "publish.before"
+    /// Handed over; no acknowledgement yet.
+    case published = "publish.sent"
+    /// Acknowledged; not recorded.
+    case acknowledged = "publish.acknowledged"
+    /// The record transaction is about to run.
+    case recording = "record.before"
+    /// Recorded; the event is not out.
+    case recorded = "record.committed"
+    /// The event is out; not acknowledged.
+    case told = "event.sent"
+    /// The event is acknowledged; the claim's row still stands.
+    case settled = "event.acknowledged"
+
+    private static let armed: (point: FailPoint, hits: Int)? = {
+        guard let setting = getenv("CARILLON_FAIL_AT").map({ String(cString: $0) }) else { return nil }
+        let parts = setting.split(separator: "@", maxSplits: 1)
+        guard let name = parts.first, let point = FailPoint(rawValue: String(name)) else { return nil }
+        return (point, parts.count == 2 ? Int(parts[1]) ?? 1 : 1)
+    }()
+    private static let reached = Atomic<Int>(0)
+
+    func reach() {
+        guard let armed = Self.armed, armed.point == self else { return }
+        if Self.reached.add(1, ordering: .relaxed).newValue >= armed.hits { kill(getpid(), SIGKILL) }
+    }
+}

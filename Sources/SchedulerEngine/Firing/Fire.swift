@@ -1,0 +1,137 @@
+package import NATSClient
+package import Recurrence
+package import SchedulerCore
+package import SchedulerStore
+import Synchronization
+
+/// One claiming transaction's journal row, as its owner counts it down: the row goes when every execution in it is
+/// terminal and its event acknowledged.
+package final class OpenClaim: Sendable {
+    package let id: ClaimTable.ClaimID
+    private let open: Atomic<Int>
+
+    package init(_ id: ClaimTable.ClaimID, executions: Int) {
+        self.id = id
+        open = Atomic(executions)
+    }
+
+    /// Counts off executions that need nothing more. - Returns: whether they were the last.
+    func settle(_ count: Int = 1) -> Bool {
+        open.subtract(count, ordering: .acquiringAndReleasing).newValue == 0
+    }
+}
+
+/// An execution that this instance holds, from its claim to its record.
+///
+/// A class, because it moves through a heap, queues and tables of many thousands; `@unchecked`, because its few
+/// variables are read and written only under the lock of the ``Publisher`` that holds it, or before it is admitted.
+package final class Fire: @unchecked Sendable {
+    enum Phase {
+        /// In the queue: it may be taken back.
+        case waiting
+        /// Handed to NATS, or about to be: it can no longer be taken back.
+        case sent
+        /// Taken back; the queue passes over it.
+        case withdrawn
+        /// Acknowledged or refused; the recorder has it.
+        case ended
+    }
+
+    package let id: ExecutionID
+    package let schedule: CompiledSchedule
+    package let claim: OpenClaim
+    package let scheduledFor: Instant
+    package let dueAt: Instant
+    package let fence: Int64
+    package let attempt: Int32
+    package let generation: Int32
+    package let missedCount: Int64
+    package let ordinal: Int64
+    package let origin: Origin
+    package let trigger: Trigger
+    package let kind: FireClass
+    /// The schedule may be exhausted once this one ends.
+    package let isLast: Bool
+    /// What a trigger sends in place of the schedule's payload.
+    package let payload: [UInt8]?
+    var phase = Phase.waiting
+    /// Publishes of this attempt so far, by this instance.
+    var tries = 0
+    /// When it was handed to NATS first.
+    var firedAt: Instant?
+    /// `uncertain` where a second publish could no longer rely on the stream's duplicate window.
+    var outcome: String?
+
+    package init(
+        id: ExecutionID, schedule: CompiledSchedule, claim: OpenClaim, scheduledFor: Instant, dueAt: Instant,
+        fence: Int64, attempt: Int32 = 1, generation: Int32, missedCount: Int64 = 0, ordinal: Int64 = 0,
+        origin: Origin = .time, trigger: Trigger, kind: FireClass = .onTime, isLast: Bool = false,
+        payload: [UInt8]? = nil, outcome: String? = nil
+    ) {
+        self.id = id
+        self.schedule = schedule
+        self.claim = claim
+        self.scheduledFor = scheduledFor
+        self.dueAt = dueAt
+        self.fence = fence
+        self.attempt = attempt
+        self.generation = generation
+        self.missedCount = missedCount
+        self.ordinal = ordinal
+        self.origin = origin
+        self.trigger = trigger
+        self.kind = kind
+        self.isLast = isLast
+        self.payload = payload
+        self.outcome = outcome
+    }
+}
+
+/// How a fire ended.
+package struct EndedFire: Sendable {
+    package let fire: Fire
+    package let state: ExecutionState
+    package let firedAt: Instant?
+    package let outcome: String?
+    package let reason: String?
+    package let ackStream: String?
+    package let ackSequence: UInt64?
+}
+
+/// The names of a fired message's headers (contract.md §4).
+enum FiredHeader {
+    static let executionID: HeaderName = "Scheduler-Execution-Id"
+    static let scheduleID: HeaderName = "Scheduler-Schedule-Id"
+    static let scheduleName: HeaderName = "Scheduler-Schedule-Name"
+    static let namespace: HeaderName = "Scheduler-Namespace"
+    static let attempt: HeaderName = "Scheduler-Attempt"
+    static let scheduledFor: HeaderName = "Scheduler-Scheduled-For"
+    static let trigger: HeaderName = "Scheduler-Trigger"
+    static let fence: HeaderName = "Scheduler-Fence"
+    static let missedCount: HeaderName = "Scheduler-Missed-Count"
+    static let traceparent: HeaderName = "traceparent"
+}
+
+extension Fire {
+    /// The message as it goes out; word for word the same in every re-publication of the attempt.
+    func message() throws(NATSError) -> OutgoingMessage {
+        let id = self.id.description
+        var headers = NATSHeaders(reservingCapacity: schedule.fixedHeaderBytes + 400)
+        try headers.append(.messageID, "\(id).\(attempt)")
+        try headers.append(FiredHeader.executionID, id)
+        try headers.append(FiredHeader.attempt, String(attempt))
+        try headers.append(FiredHeader.scheduledFor, scheduledFor.rfc3339)
+        try headers.append(FiredHeader.trigger, trigger.rawValue)
+        try headers.append(FiredHeader.fence, String(fence))
+        if missedCount > 0 { try headers.append(FiredHeader.missedCount, String(missedCount)) }
+        try headers.append(FiredHeader.traceparent, traceparent)
+        for header in schedule.fixedHeaders { try headers.append(header.name, header.value) }
+        return OutgoingMessage(subject: schedule.subject, headers: headers, payload: payload ?? schedule.payload)
+    }
+
+    /// W3C trace context: the execution is the trace, the attempt the span; the same on every instance.
+    private var traceparent: String {
+        let hash = UUIDValue(high: 0, low: id.uuid.low ^ UInt64(UInt32(bitPattern: attempt)))
+        return "00-\(id.uuid.hexadecimal)-\(hash.hexadecimal.suffix(16))-01"
+    }
+}

@@ -1,0 +1,125 @@
+package import PostgresClient
+package import Recurrence
+package import SchedulerCore
+package import SchedulerStore
+import NATSClient
+import SchedulerWire
+
+/// Gives back what a command takes back: occurrences that this instance has claimed and not yet handed to NATS.
+///
+/// The row goes, the counter and the timer go back, as if nobody had claimed it; where the command has ended the
+/// occurrence's time meanwhile (a deletion, another timing), what was due before that is written down as skipped, what
+/// was not is no occurrence any more.
+package final class Recaller: Sendable {
+    private let instance: InstanceID
+    private let clock: PostgresClock
+    private let publisher: Publisher
+    private let records: RecordQueue
+    private let teller: EventTeller
+
+    package init(
+        instance: InstanceID, clock: PostgresClock, publisher: Publisher, records: RecordQueue, teller: EventTeller
+    ) {
+        self.instance = instance
+        self.clock = clock
+        self.publisher = publisher
+        self.records = records
+        self.teller = teller
+    }
+
+    /// Gives back what can be given back of a schedule. What was handed to NATS is recorded soon after.
+    package func recall(_ schedule: ScheduleID, on connection: PostgresConnection) async throws {
+        let (withdrawn, sent) = publisher.recall(schedule)
+        if !sent.isEmpty { records.hurry() }
+        guard !withdrawn.isEmpty else { return }
+        do {
+            try await giveBack(withdrawn, of: schedule, on: connection)
+        } catch {
+            // Nothing was given back, or nobody knows: they stay this instance's, and the record tells.
+            publisher.admitAgain(withdrawn)
+            throw error
+        }
+    }
+
+    /// Gives back everything, for a member that leaves.
+    package func recallAll(on connection: PostgresConnection) async throws {
+        let withdrawn = publisher.recallAll()
+        for (schedule, fires) in Dictionary(grouping: withdrawn, by: \.schedule.id) {
+            try await giveBack(fires, of: schedule, on: connection)
+        }
+    }
+
+    private func giveBack(_ fires: [Fire], of id: ScheduleID, on connection: PostgresConnection) async throws {
+        var random = SystemRandomNumberGenerator()
+        let claim = ClaimTable.ClaimID(.version7(at: clock.now(), random: &random))
+        let skipped = try await connection.transaction { [self] transaction -> [EventTeller.Owed] in
+            guard var timer = try await TimerTable.lock(id, in: transaction),
+                let schedule = try await ScheduleTable.fetch([id], on: transaction).first
+            else { return [] }
+            let given = try await RecallTable.giveBack(fires.map(\.id), of: instance, in: transaction)
+            let now = clock.now()
+            let own = given.filter { $0.origin == .time }
+            let current = own.filter { $0.generation == timer.generation }
+            var skipped: [Execution] = []
+            if schedule.state == .deleted {
+                skipped = skips(own.filter { $0.dueAt <= schedule.updatedAt }, .deleted, schedule, &timer, now)
+            } else {
+                timer.runCount -= Int64(current.count)
+                restore(current, to: &timer, of: schedule)
+                let old = own.filter { $0.generation != timer.generation && $0.dueAt <= schedule.updatedAt }
+                skipped = skips(old, .superseded, schedule, &timer, now)
+            }
+            var calls = [InstanceTable.hold(instance)]
+            if schedule.state != .deleted {
+                calls.append(TimerTable.update(timer, priority: schedule.definition.priority))
+            }
+            if !skipped.isEmpty {
+                calls.append(ExecutionTable.skip(skipped, at: now))
+                calls.append(ClaimTable.insert(claim, by: instance, at: now, executions: skipped.map(\.id)))
+            }
+            try await transaction.commit(with: calls)
+            return Self.events(of: skipped, schedule, OpenClaim(claim, executions: skipped.count), now)
+        }
+        teller.settleWithoutEvent(fires.map(\.claim))
+        teller.owe(skipped)
+    }
+
+    private static func events(
+        of skipped: [Execution], _ schedule: Schedule, _ claim: OpenClaim, _ now: Instant
+    ) -> [EventTeller.Owed] {
+        let hash = Digest.hexadecimal(Digest.sha256(schedule.definition.payload))
+        return skipped.map {
+            .execution(
+                ExecutionEvent(
+                    $0, scheduleName: schedule.definition.name.description,
+                    namespace: schedule.namespace.description, payloadSHA256: hash, finishedAt: now),
+                claim)
+        }
+    }
+
+    /// The earliest of what was given back is the next to come again: at once while active, from the resume on while
+    /// paused.
+    private func restore(_ given: [RecallTable.GivenBack], to timer: inout Timer, of schedule: Schedule) {
+        guard let first = given.map(\.scheduledFor).min(), let due = given.map(\.dueAt).min() else { return }
+        switch schedule.state {
+        case .active: timer.nextFireAt = min(timer.nextFireAt ?? due, due)
+        case .paused, .invalid: timer.resumeFrom = min(timer.resumeFrom ?? first, first)
+        case .exhausted, .deleted: break
+        }
+    }
+
+    private func skips(
+        _ given: [RecallTable.GivenBack], _ reason: SkipReason, _ schedule: Schedule, _ timer: inout Timer,
+        _ now: Instant
+    ) -> [Execution] {
+        given.map { row in
+            timer.fireSequence += 1
+            var execution = Execution(
+                id: row.id, schedule: schedule.id, scheduledFor: row.scheduledFor, dueAt: row.dueAt, state: .skipped,
+                origin: .time, trigger: schedule.definition.timing.trigger, generation: row.generation,
+                scheduleVersion: schedule.version, attempt: 0, fence: timer.fireSequence, claimedAt: now)
+            execution.reason = reason.rawValue
+            return execution
+        }
+    }
+}

@@ -1,0 +1,111 @@
+package import NATSClient
+package import PostgresClient
+package import Recurrence
+package import SchedulerCore
+package import SchedulerStore
+import SchedulerWire
+import Synchronization
+
+/// Takes over what fenced members left: executions that they claimed and did not record are published again with the
+/// same ids, and events that nobody acknowledged are told again with the same ids.
+///
+/// The journal row is taken whole and under a lock that others pass over, so two rescuers never hold one claim. What is
+/// published twice by this, a stream refuses by its `Nats-Msg-Id`; where the stream's memory may have ended meanwhile,
+/// the execution is marked `uncertain`.
+package final class Rescuer: Sendable {
+    /// Half of JetStream's usual duplicate window of two minutes: a recovery later than this cannot rely on it.
+    package static let reliance: Int64 = 60_000
+
+    private let instance: InstanceID
+    private let clock: PostgresClock
+    private let compiler: ScheduleCompiler
+    private let deliver: @Sendable (_ fires: [Fire], _ events: [EventTeller.Owed]) -> Void
+
+    package init(
+        instance: InstanceID, clock: PostgresClock, compiler: ScheduleCompiler,
+        deliver: @escaping @Sendable (_ fires: [Fire], _ events: [EventTeller.Owed]) -> Void
+    ) {
+        self.instance = instance
+        self.clock = clock
+        self.compiler = compiler
+        self.deliver = deliver
+    }
+
+    /// Takes over every abandoned claim there is. - Returns: how many.
+    package func rescueAll(on connection: PostgresConnection) async throws -> Int {
+        var rescued = 0
+        while !Task.isCancelled, try await rescueOne(on: connection) { rescued += 1 }
+        return rescued
+    }
+
+    private func rescueOne(on connection: PostgresConnection) async throws -> Bool {
+        let adopted = Mutex<(id: ClaimTable.ClaimID, executions: [ExecutionID])?>(nil)
+        try await connection.transaction { transaction in
+            guard let claim = try await ClaimTable.takeAbandoned(in: transaction) else { return }
+            try await transaction.commit(
+                with: [InstanceTable.hold(self.instance)]
+                    + ClaimTable.adopt(claim.id, executions: claim.executions, by: self.instance))
+            adopted.withLock { $0 = claim }
+        }
+        guard let claim = adopted.withLock({ $0 }) else { return false }
+        try await resume(claim.id, executions: claim.executions, on: connection)
+        return true
+    }
+
+    /// Builds anew what the claim's first owner held in memory.
+    private func resume(
+        _ id: ClaimTable.ClaimID, executions ids: [ExecutionID], on connection: PostgresConnection
+    ) async throws {
+        let rows = try await ClaimTable.rows(of: ids, on: connection)
+        let schedules = Dictionary(
+            try await ScheduleTable.fetch(Array(Set(rows.map(\.execution.schedule))), on: connection).map {
+                ($0.id, try compiler.compile($0))
+            }, uniquingKeysWith: { first, _ in first })
+        let claim = OpenClaim(id, executions: ids.count)
+        var fires: [Fire] = []
+        var events: [EventTeller.Owed] = []
+        var settled = ids.count - rows.count
+        for (execution, payload) in rows {
+            guard let schedule = schedules[execution.schedule] else {
+                settled += 1
+                continue
+            }
+            if execution.state == .claimed {
+                fires.append(fire(execution, payload, of: schedule, claim))
+            } else {
+                events.append(event(execution, payload, of: schedule, claim))
+            }
+        }
+        // Given back by the dead member, or of a schedule long forgotten: nothing is owed for them.
+        if settled > 0, claim.settle(settled) { try await settle(id, on: connection) }
+        deliver(fires, events)
+    }
+
+    private func settle(_ id: ClaimTable.ClaimID, on connection: PostgresConnection) async throws {
+        _ = try await connection.pipeline([InstanceTable.hold(instance), ClaimTable.delete([id])])
+    }
+
+    private func fire(
+        _ execution: Execution, _ payload: [UInt8]?, of schedule: CompiledSchedule, _ claim: OpenClaim
+    ) -> Fire {
+        let age = clock.now().milliseconds(since: execution.dueAt)
+        return Fire(
+            id: execution.id, schedule: schedule, claim: claim, scheduledFor: execution.scheduledFor,
+            dueAt: execution.dueAt, fence: execution.fence, attempt: execution.attempt,
+            generation: execution.generation, missedCount: execution.missedCount, ordinal: execution.ordinal,
+            origin: execution.origin, trigger: execution.trigger,
+            // Whether it was a schedule's last is not in the row: let the record ask.
+            isLast: execution.origin == .time, payload: payload,
+            outcome: age > Self.reliance ? "uncertain" : nil)
+    }
+
+    private func event(
+        _ execution: Execution, _ payload: [UInt8]?, of schedule: CompiledSchedule, _ claim: OpenClaim
+    ) -> EventTeller.Owed {
+        let hash = payload.map { Digest.hexadecimal(Digest.sha256($0)) } ?? schedule.payloadSHA256
+        let event = ExecutionEvent(
+            execution, scheduleName: schedule.name, namespace: schedule.namespace, payloadSHA256: hash,
+            finishedAt: execution.finishedAt ?? clock.now())
+        return .execution(event, claim)
+    }
+}

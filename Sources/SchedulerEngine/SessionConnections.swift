@@ -1,0 +1,41 @@
+package import PostgresClient
+package import SchedulerCore
+package import SchedulerStore
+
+/// An incarnation's sessions with PostgreSQL. Claims, records, upkeep, commands and long reads share none: a slow one
+/// keeps no other waiting. All carry the incarnation's name, by which a fence ends them.
+package struct SessionConnections: Sendable {
+    package let claims: (PostgresConnection, PostgresConnection)
+    package let records: (PostgresConnection, PostgresConnection)
+    /// The clock, fences and rescues.
+    package let control: PostgresConnection
+    /// Partitions, retention, the outbox's sweep.
+    package let upkeep: PostgresConnection
+    /// Commands.
+    package let pool: PostgresPool
+
+    private static let commandConnections = 4
+
+    package init(_ configuration: PostgresConfiguration, of instance: InstanceID) throws {
+        var plain = configuration
+        plain.applicationName = InstanceTable.applicationName(of: instance)
+        plain.settings["jit"] = "off"
+        var hot = plain
+        // The hot statements join arrays to keys: a nested loop over the key's index is always right, whatever the
+        // statistics of a table say that was empty a minute ago.
+        hot.settings["enable_hashjoin"] = "off"
+        hot.settings["enable_mergejoin"] = "off"
+        hot.settings["enable_seqscan"] = "off"
+        hot.planCacheMode = "force_generic_plan"
+        claims = (try PostgresConnection(hot, reopens: true), try PostgresConnection(hot, reopens: true))
+        records = (try PostgresConnection(hot, reopens: true), try PostgresConnection(hot, reopens: true))
+        control = try PostgresConnection(plain, reopens: true)
+        upkeep = try PostgresConnection(plain, reopens: true)
+        pool = try PostgresPool(plain, size: Self.commandConnections, maximumWaiters: 1024)
+    }
+
+    package func close() async {
+        for connection in [claims.0, claims.1, records.0, records.1, control, upkeep] { await connection.close() }
+        await pool.shutDown(deadline: .now + .seconds(2))
+    }
+}

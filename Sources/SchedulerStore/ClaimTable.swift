@@ -1,0 +1,92 @@
+package import PostgresClient
+package import Recurrence
+package import SchedulerCore
+
+/// The journal of what is in flight: one row a claiming transaction.
+package enum ClaimTable {
+    /// Names one claiming transaction.
+    package struct ClaimID: Hashable, Sendable {
+        package let uuid: UUIDValue
+
+        package init(_ uuid: UUIDValue) { self.uuid = uuid }
+    }
+
+    static let insertStatement = Statement(
+        "claims_insert",
+        "INSERT INTO scheduler.claims (id, instance, claimed_at, executions) VALUES ($1, $2, $3, $4)",
+        types: [.uuid, .uuid, .timestamptz, .uuidArray])
+
+    package static func insert(
+        _ id: ClaimID, by instance: InstanceID, at now: Instant, executions: [ExecutionID]
+    ) -> Call {
+        insertStatement(.uuid(id.uuid), .id(instance), .instant(now), .ids(executions))
+    }
+
+    static let deleteStatement = Statement(
+        "claims_delete", "DELETE FROM scheduler.claims WHERE id = ANY ($1::uuid[])", types: [.uuidArray])
+
+    /// Every execution of these is terminal and its event acknowledged.
+    package static func delete(_ ids: [ClaimID]) -> Call { deleteStatement(.uuids(ids, \.uuid)) }
+
+    static let abandonedStatement = Statement(
+        "claims_abandoned",
+        """
+        SELECT c.id, c.executions
+        FROM scheduler.claims c JOIN scheduler.instances i ON i.id = c.instance
+        WHERE i.fenced_at IS NOT NULL
+        ORDER BY c.claimed_at LIMIT 1
+        FOR UPDATE OF c SKIP LOCKED
+        """)
+
+    /// Takes one claim of a fenced member over, whole. Two rescuers never take the same: they pass over each other's.
+    package static func takeAbandoned(
+        in transaction: PostgresTransaction
+    ) async throws -> (id: ClaimID, executions: [ExecutionID])? {
+        guard let row = try await transaction.query(abandonedStatement).first else { return nil }
+        let executions = try row.uuidArray(1).map { ExecutionID(UUIDValue(high: $0.high, low: $0.low)) }
+        return (ClaimID(try row.uuidValue(0)), executions)
+    }
+
+    static let adoptClaimStatement = Statement(
+        "claims_adopt", "UPDATE scheduler.claims SET instance = $2 WHERE id = $1", types: [.uuid, .uuid])
+    static let adoptExecutionsStatement = Statement(
+        "executions_adopt",
+        "UPDATE scheduler.executions SET claimed_by = $2 WHERE id = ANY ($1::uuid[]) AND state = 'claimed'",
+        types: [.uuidArray, .uuid])
+
+    /// Puts a claim and its open executions under another instance.
+    package static func adopt(_ id: ClaimID, executions: [ExecutionID], by instance: InstanceID) -> [Call] {
+        [
+            adoptClaimStatement(.uuid(id.uuid), .id(instance)),
+            adoptExecutionsStatement(.ids(executions), .id(instance)),
+        ]
+    }
+
+    static let rowsStatement = Statement(
+        "claims_rows",
+        """
+        SELECT \(ExecutionTable.columns), e.payload
+        FROM scheduler.executions e WHERE e.id = ANY ($1::uuid[])
+        """, types: [.uuidArray], isReadOnly: true)
+
+    /// The executions that a claim names, as they stand, with a trigger's payload where there is one.
+    package static func rows(
+        of executions: [ExecutionID], on runner: some StatementRunner
+    ) async throws -> [(execution: Execution, payload: [UInt8]?)] {
+        var found: [(Execution, [UInt8]?)] = []
+        for row in try await runner.query(rowsStatement, [.ids(executions)]) {
+            found.append((try ExecutionTable.execution(of: row), try row.jsonOrNil(25)))
+        }
+        return found
+    }
+
+    static let heldStatement = Statement(
+        "claims_held",
+        "SELECT count(*), coalesce(sum(cardinality(executions)), 0)::bigint FROM scheduler.claims", isReadOnly: true)
+
+    /// How many claims are open, and how many executions they name.
+    package static func held(on runner: some StatementRunner) async throws -> (claims: Int64, executions: Int64) {
+        guard let row = try await runner.query(heldStatement, []).first else { return (0, 0) }
+        return (try row.int64(0), try row.int64(1))
+    }
+}

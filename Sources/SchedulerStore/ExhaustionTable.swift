@@ -1,0 +1,49 @@
+package import PostgresClient
+package import Recurrence
+package import SchedulerCore
+
+/// Schedules that have fired their last: state, audit and counters, all in the transaction that records the fire.
+package enum ExhaustionTable {
+    /// Exhausts those of $1 that are active, have no timer to come and no open execution; with `delete_when_exhausted`
+    /// they are deleted. One statement, so that the record transaction gains no round trip by it.
+    ///
+    /// The look at open executions is bounded by the execution that has just ended: claims of one schedule are recorded
+    /// in their order but for retries, and an older open one keeps the schedule active until it ends.
+    static let exhaustStatement = Statement(
+        "schedules_exhaust",
+        """
+        WITH ended AS (
+            UPDATE scheduler.schedules s
+            SET state = CASE WHEN s.delete_when_exhausted THEN 'deleted' ELSE 'exhausted' END, ended_at = $2
+            FROM scheduler.timers t
+            WHERE s.id = ANY ($1::uuid[]) AND s.state = 'active' AND t.schedule_id = s.id AND t.next_fire_at IS NULL
+                AND (s.schedule_type IN ('once', 'immediate') OR NOT EXISTS (
+                    SELECT 1 FROM scheduler.executions e
+                    WHERE e.schedule_id = s.id AND e.id >= $3 AND e.state = 'claimed'))
+            RETURNING s.id, s.namespace, s.name, s.version, s.state),
+        fenced AS (
+            UPDATE scheduler.timers t SET fire_seq = t.fire_seq + 1 FROM ended WHERE t.schedule_id = ended.id
+            RETURNING t.schedule_id, t.fire_seq),
+        counted AS (
+            UPDATE scheduler.namespaces n SET schedule_count = greatest(0, n.schedule_count - e.number)
+            FROM (SELECT namespace, count(*) AS number FROM ended GROUP BY namespace) e
+            WHERE n.namespace = e.namespace),
+        entry AS (
+            INSERT INTO scheduler.audit_log (at, schedule_id, fence, version, namespace, name, action)
+            SELECT $2, e.id, f.fire_seq, e.version, e.namespace, e.name, 'exhausted'
+            FROM ended e JOIN fenced f ON f.schedule_id = e.id
+            RETURNING id, at)
+        INSERT INTO scheduler.outbox (audit_id, at) SELECT id, at FROM entry
+        """, types: [.uuidArray, .timestamptz, .uuid])
+
+    /// Timers first, then schedules, both in the order of their ids, as commands lock them: no deadlock.
+    static let lockStatement = Statement(
+        "timers_lock_many",
+        "SELECT 1 FROM scheduler.timers WHERE schedule_id = ANY ($1::uuid[]) ORDER BY schedule_id FOR UPDATE",
+        types: [.uuidArray])
+
+    package static func exhaust(_ ids: [ScheduleID], at now: Instant) -> [Call] {
+        let bound = UUIDValue.lowest(at: now.adding(milliseconds: -RecallTable.reach))
+        return [lockStatement(.ids(ids)), exhaustStatement(.ids(ids), .instant(now), .uuid(bound))]
+    }
+}

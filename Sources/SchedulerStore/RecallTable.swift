@@ -1,0 +1,99 @@
+package import PostgresClient
+package import Recurrence
+package import SchedulerCore
+
+/// Recall: a command takes back what is claimed and not yet handed to NATS (engine.md, *The idea*).
+///
+/// The command's transaction marks the rows and changes the timer; the claimant, once asked, deletes the rows that it
+/// had not sent. Both lock the timer first, then rows: one order, no deadlock.
+package enum RecallTable {
+    /// A claimed execution that was marked.
+    package struct Marked: Hashable, Sendable {
+        package let id: ExecutionID
+        package let claimant: InstanceID
+        package let dueAt: Instant
+    }
+
+    /// Claims older than this are not looked for by key; their claimant, asked for the schedule, knows them all the same.
+    static let reach: Int64 = 2 * 86_400_000
+
+    static let markStatement = Statement(
+        "executions_mark_recalled",
+        """
+        UPDATE scheduler.executions SET recalled = true
+        WHERE schedule_id = $1 AND id >= $2 AND state = 'claimed'
+        RETURNING id, claimed_by, due_at
+        """, types: [.uuid, .uuid])
+
+    /// Marks what is claimed of a schedule. The caller holds the timer's lock, so nothing is being claimed meanwhile.
+    package static func mark(
+        _ schedule: ScheduleID, now: Instant, in transaction: PostgresTransaction
+    ) async throws -> [Marked] {
+        let bound = UUIDValue.lowest(at: now.adding(milliseconds: -reach))
+        var marked: [Marked] = []
+        for row in try await transaction.query(markStatement, [.id(schedule), .uuid(bound)]) {
+            marked.append(
+                Marked(id: try row.executionID(0), claimant: try row.instanceID(1), dueAt: try row.instant(2)))
+        }
+        return marked
+    }
+
+    static let giveBackStatement = Statement(
+        "executions_give_back",
+        """
+        DELETE FROM scheduler.executions
+        WHERE id = ANY ($1::uuid[]) AND state = 'claimed' AND claimed_by = $2
+        RETURNING id, scheduled_for, due_at, generation, origin
+        """, types: [.uuidArray, .uuid])
+
+    /// A row that was given back: the occurrence is as if nobody had claimed it.
+    package struct GivenBack: Hashable, Sendable {
+        package let id: ExecutionID
+        package let scheduledFor: Instant
+        package let dueAt: Instant
+        package let generation: Int32
+        package let origin: Origin
+    }
+
+    package static func giveBack(
+        _ ids: [ExecutionID], of instance: InstanceID, in transaction: PostgresTransaction
+    ) async throws -> [GivenBack] {
+        var given: [GivenBack] = []
+        for row in try await transaction.query(giveBackStatement, [.ids(ids), .id(instance)]) {
+            given.append(
+                GivenBack(
+                    id: try row.executionID(0), scheduledFor: try row.instant(1), dueAt: try row.instant(2),
+                    generation: try row.int32(3), origin: try row.choice(4)))
+        }
+        return given
+    }
+
+    static let openStatement = Statement(
+        "executions_still_open",
+        "SELECT id FROM scheduler.executions WHERE id = ANY ($1::uuid[]) AND state = 'claimed'", types: [.uuidArray],
+        isReadOnly: true)
+
+    /// Those of `ids` that are still claimed.
+    package static func stillOpen(
+        _ ids: [ExecutionID], on runner: some StatementRunner
+    ) async throws -> [ExecutionID] {
+        var open: [ExecutionID] = []
+        for row in try await runner.query(openStatement, [.ids(ids)]) { open.append(try row.executionID(0)) }
+        return open
+    }
+
+    static let isOpenStatement = Statement(
+        "executions_is_open",
+        """
+        SELECT EXISTS (SELECT 1 FROM scheduler.executions
+                       WHERE schedule_id = $1 AND id >= $2 AND state = 'claimed')
+        """, types: [.uuid, .uuid], isReadOnly: true)
+
+    /// Whether anything of a schedule is claimed.
+    package static func isOpen(
+        _ schedule: ScheduleID, now: Instant, in transaction: PostgresTransaction
+    ) async throws -> Bool {
+        let bound = UUIDValue.lowest(at: now.adding(milliseconds: -reach))
+        return try await transaction.query(isOpenStatement, [.id(schedule), .uuid(bound)]).first?.bool(0) ?? false
+    }
+}

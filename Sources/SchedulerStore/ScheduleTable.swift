@@ -1,0 +1,179 @@
+package import PostgresClient
+import Recurrence
+package import SchedulerCore
+
+/// The definitions: one row a schedule, changed by commands only.
+package enum ScheduleTable {
+    /// All columns, in the order that ``schedule(of:)`` reads and ``values(of:)`` binds.
+    static let columns = [
+        "id", "namespace", "name", "version", "generation", "state", "pause_reason", "description", "schedule_type",
+        "cron_expression", "interval_ms", "run_at", "timezone", "dst_policy", "start_at", "end_at", "max_runs",
+        "spread_ms", "anchor_at", "target_command", "command_payload", "payload_sha256", "command_headers", "delivery",
+        "guarantee", "completion", "start_timeout_seconds", "run_timeout_seconds", "heartbeat_timeout_seconds",
+        "overlap_policy", "max_in_flight", "misfire_policy", "misfire_grace_ms", "catchup_window_ms", "catchup_limit",
+        "max_retries", "retry_delay_seconds", "retry_max_delay_seconds", "retry_max_age_seconds",
+        "pause_after_failures", "priority", "tags", "metadata", "delete_when_exhausted", "created_at", "created_by",
+        "updated_at", "updated_by", "ended_at",
+    ]
+    static let columnList = columns.map { "s.\($0)" }.joined(separator: ", ")
+
+    static func values(of schedule: Schedule) -> [PostgresValue] {
+        let definition = schedule.definition
+        let isEnded = schedule.state == .deleted || schedule.state == .exhausted
+        return [
+            .id(schedule.id), .text(schedule.namespace.description), .text(definition.name.description),
+            .int64(schedule.version), .int32(schedule.generation), .text(schedule.state.rawValue),
+            .text(schedule.pauseReason), .text(definition.description),
+        ] + timingValues(definition.timing, anchor: schedule.anchor) + [
+            .text(definition.target.description), .json(definition.payload), .bytes(Digest.sha256(definition.payload)),
+            .json(PairsText.encode(definition.headers)), .text(definition.delivery.rawValue),
+            .text(definition.guarantee.rawValue), .text(definition.completion.rawValue),
+            .float8(definition.startTimeoutSeconds), .float8(definition.runTimeoutSeconds),
+            .float8(definition.heartbeatTimeoutSeconds), .text(definition.overlapPolicy.rawValue),
+            .int32(definition.maxInFlight), .text(definition.misfire.policy.rawValue),
+            .int64(definition.misfire.graceMilliseconds), .int64(definition.misfire.catchupWindowMilliseconds),
+            .int64(definition.misfire.catchupLimit), .int32(definition.retry.maxRetries),
+            .float8(definition.retry.delaySeconds), .float8(definition.retry.maxDelaySeconds),
+            .float8(definition.retry.maxAgeSeconds), .int32(definition.pauseAfterFailures),
+            .int16(definition.priority), PostgresValue.texts(definition.tags),
+            .json(PairsText.encode(definition.metadata)),
+            .bool(definition.deleteWhenExhausted), .instant(schedule.createdAt), .text(schedule.createdBy),
+            .instant(schedule.updatedAt), .text(schedule.updatedBy), isEnded ? .instant(schedule.updatedAt) : .null,
+        ]
+    }
+
+    private static func timingValues(_ timing: Timing, anchor: Instant) -> [PostgresValue] {
+        [
+            .text(timing.type.rawValue), .text(timing.cronExpression), .int64(timing.intervalMilliseconds),
+            .instant(timing.runAt), .text(timing.timezone), .text(timing.dstPolicy.rawValue),
+            .instant(timing.startAt), .instant(timing.endAt), .int64(timing.maxRuns),
+            .int64(timing.spreadMilliseconds), .instant(anchor),
+        ]
+    }
+
+    static let insertStatement = Statement(
+        "schedules_insert",
+        """
+        INSERT INTO scheduler.schedules (\(columns.joined(separator: ", ")))
+        VALUES (\((1...columns.count).map { "$\($0)" }.joined(separator: ", ")))
+        """)
+
+    package static func insert(_ schedule: Schedule) -> Call { Call(insertStatement, values(of: schedule)) }
+
+    static let updateStatement = Statement(
+        "schedules_update",
+        """
+        UPDATE scheduler.schedules SET
+        \(columns.enumerated().dropFirst().map { "\($1) = $\($0 + 1)" }.joined(separator: ", "))
+        WHERE id = $1
+        """)
+
+    package static func update(_ schedule: Schedule) -> Call { Call(updateStatement, values(of: schedule)) }
+
+    /// The constraint that a taken name breaks.
+    package static let nameConstraint = "schedules_name"
+
+    static let fetchStatement = Statement(
+        "schedules_fetch", "SELECT \(columnList) FROM scheduler.schedules s WHERE s.id = ANY ($1::uuid[])",
+        types: [.uuidArray], isReadOnly: true)
+
+    /// The schedules with these ids, whatever their state: a rescue needs deleted ones too.
+    package static func fetch(_ ids: [ScheduleID], on runner: some StatementRunner) async throws -> [Schedule] {
+        try await runner.query(fetchStatement, [.ids(ids)]).map { try schedule(of: $0) }
+    }
+
+    static let findStatement = Statement(
+        "schedules_find",
+        """
+        SELECT \(columnList) FROM scheduler.schedules s
+        WHERE s.namespace = $1 AND s.state <> 'deleted' AND (s.id = $2 OR s.name = $3)
+        ORDER BY s.state = 'exhausted', s.id DESC LIMIT 1
+        """, types: [.text, .uuid, .text], isReadOnly: true)
+    static let findLockedStatement = Statement(
+        "schedules_find_locked", findStatement.sql + " FOR UPDATE", types: [.text, .uuid, .text])
+
+    /// The schedule that a namespace calls by an id or a name; a live one before an exhausted one of the same name.
+    package static func find(
+        _ reference: ScheduleReference, in namespace: Namespace, locking: Bool, on runner: some StatementRunner
+    ) async throws -> Schedule? {
+        let rows = try await runner.query(
+            locking ? findLockedStatement : findStatement,
+            [
+                .text(namespace.description), .optional(reference.id) { .id($0) },
+                .text(reference.name?.description),
+            ])
+        return try rows.first.map { try schedule(of: $0) }
+    }
+
+    static func schedule(of row: PostgresRow) throws(PostgresError) -> Schedule {
+        do {
+            var timing = Timing(type: try row.choice(8))
+            timing.cronExpression = try row.textOrNil(9)
+            timing.intervalMilliseconds = try row.int64OrNil(10)
+            timing.runAt = try row.instantOrNil(11)
+            timing.timezone = try row.text(12)
+            timing.dstPolicy = try row.choice(13)
+            timing.startAt = try row.instantOrNil(14)
+            timing.endAt = try row.instantOrNil(15)
+            timing.maxRuns = try row.int64OrNil(16)
+            timing.spreadMilliseconds = try row.int64(17)
+            var definition = ScheduleDefinition(
+                name: try ScheduleName(try row.text(2)), timing: timing, target: try TargetSubject(try row.text(19)))
+            try readDelivery(row, into: &definition)
+            try readPolicies(row, into: &definition)
+            return Schedule(
+                id: try row.scheduleID(0), namespace: try Namespace(try row.text(1)), definition: definition,
+                version: try row.int64(3), generation: try row.int32(4), state: try row.choice(5),
+                pauseReason: try row.textOrNil(6), anchor: try row.instant(18), createdAt: try row.instant(44),
+                createdBy: try row.textOrNil(45), updatedAt: try row.instant(46), updatedBy: try row.textOrNil(47))
+        } catch let error as PostgresError {
+            throw error
+        } catch {
+            throw PostgresError(.decoding, "a schedule's row cannot be read: \(error)")
+        }
+    }
+
+    private static func readDelivery(_ row: PostgresRow, into definition: inout ScheduleDefinition) throws {
+        definition.description = try row.text(7)
+        definition.payload = try row.json(20)
+        definition.headers = try PairsText.decode(try row.json(22))
+        definition.delivery = try row.choice(23)
+        definition.guarantee = try row.choice(24)
+        definition.completion = try row.choice(25)
+        definition.startTimeoutSeconds = try row.float8OrNil(26)
+        definition.runTimeoutSeconds = try row.float8(27)
+        definition.heartbeatTimeoutSeconds = try row.float8OrNil(28)
+    }
+
+    private static func readPolicies(_ row: PostgresRow, into definition: inout ScheduleDefinition) throws {
+        definition.overlapPolicy = try row.choice(29)
+        definition.maxInFlight = try row.int32(30)
+        definition.misfire = MisfireRule(
+            policy: try row.choice(31), graceMilliseconds: try row.int64(32),
+            catchupWindowMilliseconds: try row.int64(33), catchupLimit: try row.int64(34))
+        definition.retry = RetryRule(
+            maxRetries: try row.int32(35), delaySeconds: try row.float8(36), maxDelaySeconds: try row.float8(37),
+            maxAgeSeconds: try row.float8(38))
+        definition.pauseAfterFailures = try row.int32OrNil(39)
+        definition.priority = try row.int16(40)
+        definition.tags = try row.textArray(41)
+        definition.metadata = try PairsText.decode(try row.json(42))
+        definition.deleteWhenExhausted = try row.bool(43)
+    }
+}
+
+/// How a request names a schedule: by id or by name.
+package struct ScheduleReference: Hashable, Sendable {
+    package let id: ScheduleID?
+    package let name: ScheduleName?
+
+    package init(id: ScheduleID) {
+        self.id = id
+        name = nil
+    }
+
+    package init(name: ScheduleName) {
+        id = nil
+        self.name = name
+    }
+}

@@ -1,0 +1,139 @@
+import JSONText
+package import Recurrence
+package import SchedulerCore
+
+/// An event as it is published: its id, the tokens of its subject, and its body.
+package struct EventText: Sendable {
+    /// Also the `Nats-Msg-Id`: the same in every publication.
+    package let id: String
+    package let type: EventType
+    package let namespace: String
+    /// The subject's last token.
+    package let scheduleToken: String
+    package let body: [UInt8]
+
+    /// The event's subject under a prefix.
+    package func subject(prefix: String) -> String {
+        "\(prefix).evt.\(namespace).\(type.family.rawValue).\(type.event).\(scheduleToken)"
+    }
+}
+
+extension EventText {
+    /// What became of an execution. The id is a hash of the execution, the attempt and the state.
+    package init(_ event: ExecutionEvent, source: String) {
+        let type: EventType =
+            switch event.state {
+            case .delivered, .claimed: .executionDelivered
+            case .dead: .executionDead
+            case .skipped: .executionSkipped
+            }
+        let step: EventStep =
+            switch event.state {
+            case .delivered, .claimed: .delivered
+            case .dead: .dead
+            case .skipped: .skipped
+            }
+        let execution = event.execution.description
+        let schedule = event.schedule.description
+        let id = Digest.identity(execution, String(event.attempt), event.state.rawValue).text
+        let cloudEvent = CloudEvent(
+            id: id, source: source, type: type, subject: schedule, time: event.finishedAt.rfc3339,
+            sequence: CloudEvent.sequence(fence: event.fence, step: step.rawValue), correlationID: execution)
+        var writer = JSONWriter(capacity: 1024)
+        cloudEvent.write(into: &writer) { writer in
+            writer.member("execution_id", execution)
+            writer.member("schedule_id", schedule)
+            writer.member("schedule_name", event.scheduleName)
+            writer.member("namespace", event.namespace)
+            writer.member("status", event.state.rawValue)
+            writer.member("scheduled_for", event.scheduledFor.rfc3339)
+            writer.member("due_at", event.dueAt.rfc3339)
+            writer.member("fired_at", ifPresent: event.firedAt)
+            if let fired = event.firedAt { writer.member("lateness_ms", fired.milliseconds(since: event.dueAt)) }
+            writer.member("attempt", event.attempt)
+            writer.member("fence", event.fence)
+            writer.member("trigger", event.trigger.rawValue)
+            writer.member("reason", ifPresent: event.reason)
+            writer.member("outcome", ifPresent: event.outcome)
+            if event.missedCount > 0 { writer.member("missed_count", event.missedCount) }
+            if let from = event.rangeFrom {
+                writer.member("range_from", from.rfc3339)
+                writer.member("count", event.rangeCount)
+            }
+            writer.member("payload_sha256", ifPresent: event.payloadSHA256)
+        }
+        self.init(id: id, type: type, namespace: event.namespace, scheduleToken: schedule, body: writer.bytes)
+    }
+
+    /// A change of a schedule, told from its entry in the audit log.
+    package init?(_ change: ScheduleChange, source: String) {
+        guard let type = EventType.all.first(where: { $0.family == .schedule && $0.event == change.action }) else {
+            return nil
+        }
+        let id = Digest.identity("audit", String(change.auditID), change.action).text
+        let schedule = change.schedule?.description ?? "_"
+        let step: EventStep = change.action == "exhausted" ? .exhausted : .schedule
+        let cloudEvent = CloudEvent(
+            id: id, source: source, type: type, subject: schedule, time: change.at.rfc3339,
+            sequence: CloudEvent.sequence(fence: change.fence, step: step.rawValue),
+            causationID: change.requestID)
+        var writer = JSONWriter(capacity: 512)
+        cloudEvent.write(into: &writer) { writer in
+            writer.member("schedule_id", ifPresent: change.schedule?.description)
+            writer.member("schedule_name", ifPresent: change.name)
+            writer.member("namespace", change.namespace)
+            writer.member("version", ifPresent: change.version)
+            writer.member("actor", ifPresent: change.actor)
+            writer.member("reason", ifPresent: change.reason)
+            writer.member("request_id", ifPresent: change.requestID)
+        }
+        self.init(id: id, type: type, namespace: change.namespace, scheduleToken: schedule, body: writer.bytes)
+    }
+
+    /// Something that concerns the service itself: `<p>.evt._system.system.<event>.<instance>`.
+    package init(system type: EventType, instance: String, name: String, at now: Instant, detail: String, source: String) {
+        let id = Digest.identity("system", type.event, instance, now.rfc3339).text
+        let cloudEvent = CloudEvent(
+            id: id, source: source, type: type, subject: instance, time: now.rfc3339,
+            sequence: CloudEvent.sequence(fence: now.milliseconds, step: 0))
+        var writer = JSONWriter(capacity: 512)
+        cloudEvent.write(into: &writer) { writer in
+            writer.member("instance", instance)
+            writer.member("instance_name", name)
+            writer.member("detail", detail)
+        }
+        self.init(id: id, type: type, namespace: "_system", scheduleToken: instance, body: writer.bytes)
+    }
+}
+
+/// One entry of the audit log, as its event tells it.
+package struct ScheduleChange: Sendable {
+    package let auditID: Int64
+    package let at: Instant
+    package let schedule: ScheduleID?
+    package let name: String?
+    package let namespace: String
+    package let action: String
+    package let fence: Int64
+    package let version: Int64?
+    package let actor: String?
+    package let reason: String?
+    package let requestID: String?
+
+    package init(
+        auditID: Int64, at: Instant, schedule: ScheduleID?, name: String?, namespace: String, action: String,
+        fence: Int64, version: Int64?, actor: String?, reason: String?, requestID: String?
+    ) {
+        self.auditID = auditID
+        self.at = at
+        self.schedule = schedule
+        self.name = name
+        self.namespace = namespace
+        self.action = action
+        self.fence = fence
+        self.version = version
+        self.actor = actor
+        self.reason = reason
+        self.requestID = requestID
+    }
+}

@@ -1,0 +1,85 @@
+package import JSONText
+package import Recurrence
+package import SchedulerCore
+
+extension JSONWriter {
+    /// An execution as replies show it.
+    package mutating func value(_ execution: Execution, scheduleName: String, namespace: String) {
+        object { writer in
+            writer.member("id", execution.id.description)
+            writer.member("schedule_id", execution.schedule.description)
+            writer.member("schedule_name", scheduleName)
+            writer.member("namespace", namespace)
+            writer.member("status", execution.state.rawValue)
+            writer.member("reason", ifPresent: execution.reason)
+            writer.member("outcome", ifPresent: execution.outcome)
+            writer.member("last_outcome", ifPresent: execution.lastOutcome)
+            writer.member("origin", execution.origin.rawValue)
+            writer.member("trigger", execution.trigger.rawValue)
+            writer.member("scheduled_for", execution.scheduledFor.rfc3339)
+            writer.member("due_at", execution.dueAt.rfc3339)
+            writer.member("attempt", execution.attempt)
+            writer.member("fence", execution.fence)
+            writer.member("generation", execution.generation)
+            writer.member("schedule_version", execution.scheduleVersion)
+            if execution.missedCount > 0 { writer.member("missed_count", execution.missedCount) }
+            writer.member("claimed_at", execution.claimedAt.rfc3339)
+            writer.member("fired_at", ifPresent: execution.firedAt)
+            if let fired = execution.firedAt {
+                writer.member("lateness_ms", fired.milliseconds - execution.dueAt.milliseconds)
+            }
+            writer.member("finished_at", ifPresent: execution.finishedAt)
+            if let from = execution.rangeFrom {
+                writer.member("range_from", from.rfc3339)
+                writer.member("count", execution.rangeCount)
+            }
+            writer.member("ack_stream", ifPresent: execution.ackStream)
+            writer.member("ack_sequence", ifPresent: execution.ackSequence)
+        }
+    }
+}
+
+/// What an execution's event says (contract.md §5). It can be told again from the row, word for word but for `time`.
+package struct ExecutionEvent: Sendable {
+    package let execution: ExecutionID
+    package let schedule: ScheduleID
+    package let scheduleName: String
+    package let namespace: String
+    package let state: ExecutionState
+    package let fence: Int64
+    package let attempt: Int32
+    package let scheduledFor: Instant
+    package let dueAt: Instant
+    package let firedAt: Instant?
+    package let finishedAt: Instant
+    package let trigger: Trigger
+    package let reason: String?
+    package let outcome: String?
+    package let missedCount: Int64
+    package let rangeFrom: Instant?
+    package let rangeCount: Int64
+    package let payloadSHA256: String?
+
+    package init(
+        _ execution: Execution, scheduleName: String, namespace: String, payloadSHA256: String?, finishedAt: Instant
+    ) {
+        self.execution = execution.id
+        schedule = execution.schedule
+        self.scheduleName = scheduleName
+        self.namespace = namespace
+        state = execution.state
+        fence = execution.fence
+        attempt = execution.attempt
+        scheduledFor = execution.scheduledFor
+        dueAt = execution.dueAt
+        firedAt = execution.firedAt
+        self.finishedAt = finishedAt
+        trigger = execution.trigger
+        reason = execution.reason
+        outcome = execution.outcome
+        missedCount = execution.missedCount
+        rangeFrom = execution.rangeFrom
+        rangeCount = execution.rangeCount
+        self.payloadSHA256 = payloadSHA256
+    }
+}
