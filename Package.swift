@@ -39,6 +39,7 @@ let package = Package(
     ],
     targets: [
         .systemLibrary(name: "CNATS", pkgConfig: "libnats", providers: [.apt(["libnats-dev"])]),
+        .systemLibrary(name: "CLinux"),
         .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
 
         // Pure: no I/O, no clocks.
@@ -62,8 +63,8 @@ let package = Package(
         module(
             "SchedulerEngine",
             [
-                "Recurrence", "SchedulerCore", "SchedulerWire", "NATSClient", "PostgresClient", "SchedulerStore",
-                deque, lifecycle, logging,
+                "CLinux", "Recurrence", "SchedulerCore", "SchedulerWire", "NATSClient", "PostgresClient",
+                "SchedulerStore", deque, lifecycle, logging,
             ]),
         module(
             "SchedulerAPI",

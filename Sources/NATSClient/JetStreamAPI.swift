@@ -61,6 +61,73 @@ package struct JetStreamAPI: Sendable {
             throw error
         }
     }
+
+    /// The message with this sequence, read from the stream's leader.
+    /// - Throws: `.keyNotFound` when there is none.
+    package func message(in stream: String, sequence: UInt64) async throws(NATSError) -> StoredMessage {
+        try await message(in: stream, #"{"seq":\#(sequence)}"#)
+    }
+
+    /// The last message on a subject, read from the stream's leader.
+    /// - Throws: `.keyNotFound` when there is none.
+    package func lastMessage(in stream: String, on subject: Subject) async throws(NATSError) -> StoredMessage {
+        try await message(in: stream, #"{"last_by_subj":\#(jsonString(subject.description))}"#)
+    }
+
+    /// Never `$JS.API.DIRECT.GET`: replicas answer that, and may be behind.
+    private func message(in stream: String, _ body: String) async throws(NATSError) -> StoredMessage {
+        let reply = try await request("STREAM.MSG.GET.\(stream)", body: Array(body.utf8))
+        return try StoredMessage(reply, context: stream)
+    }
+
+    /// What the account may use, and whether JetStream is there at all.
+    package func accountInfo() async throws(NATSError) -> JetStreamAccount {
+        try JetStreamAccount(try await request("INFO"))
+    }
+}
+
+/// The parts of `$JS.API.INFO` this program looks at.
+package struct JetStreamAccount: Sendable, Equatable {
+    package var streams: UInt64 = 0
+    package var consumers: UInt64 = 0
+    package var storageBytes: UInt64 = 0
+    /// 0 before nats-server 2.11, which is 1; 2.12 is 2.
+    package var apiLevel: UInt64 = 0
+
+    init(_ reply: [UInt8]) throws(NATSError) {
+        let isObject = reply.withUnsafeBytes { bytes in
+            var cursor = JSONCursor(bytes)
+            return cursor.forEachMember { key, cursor in
+                if key.equals("streams") {
+                    streams = cursor.unsigned() ?? 0
+                } else if key.equals("consumers") {
+                    consumers = cursor.unsigned() ?? 0
+                } else if key.equals("storage") {
+                    storageBytes = cursor.unsigned() ?? 0
+                } else if key.equals("api") {
+                    cursor.forEachMember { key, cursor in
+                        if key.equals("level") { apiLevel = cursor.unsigned() ?? 0 }
+                    }
+                }
+            }
+        }
+        guard isObject else { throw .malformed("the account's info", "INFO") }
+    }
+}
+
+/// A JSON string with quotes. For texts that are printable ASCII already, such as subjects and names.
+func jsonString(_ text: String) -> String {
+    var result = "\""
+    for scalar in text.unicodeScalars {
+        switch scalar {
+        case "\"", "\\": result += "\\\(scalar)"
+        case _ where scalar.value < 0x20:
+            let digits = String(scalar.value, radix: 16)
+            result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+        default: result.unicodeScalars.append(scalar)
+        }
+    }
+    return result + "\""
 }
 
 extension NATSError {

@@ -180,9 +180,9 @@ package final class NATSConnection: Sendable {
         _ filter: SubjectFilter, queue: Subject? = nil, capacity: Int = 1024, pendingLimit: Int = 65_536
     ) throws(NATSError) -> NATSSubscription {
         let mailbox = Mailbox<NATSMessage>(capacity: capacity)
-        let entry = SubscriptionEntry(filter: filter, queue: queue, pendingLimit: pendingLimit, isInternal: false) {
-            mailbox.put(NATSMessage(copying: $0))
-        }
+        let entry = SubscriptionEntry(
+            filter: filter, queue: queue, pendingLimit: pendingLimit, isInternal: false,
+            deliver: { mailbox.put(NATSMessage(copying: $0)) }, onEnd: { mailbox.finish() })
         try add(entry)
         return NATSSubscription(entry: entry, registry: subscriptions, mailbox: mailbox)
     }

@@ -105,3 +105,11 @@ struct JetStreamRefusal: Sendable, Equatable {
         (code, errCode, description) = result
     }
 }
+
+extension JetStreamRefusal {
+    init(code: Int, errCode: Int, description: String) {
+        self.code = code
+        self.errCode = errCode
+        self.description = description
+    }
+}

@@ -12,8 +12,9 @@ final class SubscriptionEntry: Sendable {
     }
 
     private struct State {
-        /// The address of libnats' subscription on the present link.
+        /// The address of libnats' subscription, good for as long as `link` lives.
         var address: UInt?
+        weak var link: Link?
         var droppedOnEarlierLinks: UInt64 = 0
         var isCancelled = false
     }
@@ -25,17 +26,24 @@ final class SubscriptionEntry: Sendable {
     /// Inboxes of this module: kept while others are drained.
     let isInternal: Bool
     private let deliver: Deliver
+    /// Called when the connection is closed.
+    private let onEnd: @Sendable () -> Void
     private let state = Mutex(State())
 
     init(
-        filter: SubjectFilter, queue: Subject?, pendingLimit: Int?, isInternal: Bool, deliver: @escaping Deliver
+        filter: SubjectFilter, queue: Subject?, pendingLimit: Int?, isInternal: Bool, deliver: @escaping Deliver,
+        onEnd: @escaping @Sendable () -> Void = {}
     ) {
         self.filter = filter
         self.queue = queue
         self.pendingLimit = pendingLimit
         self.isInternal = isInternal
         self.deliver = deliver
+        self.onEnd = onEnd
     }
+
+    /// No message comes any more.
+    func end() { onEnd() }
 
     /// Makes libnats' subscription on `link`. A link that is already lost is no error: the next one gets it too.
     /// - Throws: what libnats refuses for good, such as a bad queue name.
@@ -65,7 +73,17 @@ final class SubscriptionEntry: Sendable {
         let limit = pendingLimit.map { Int32(clamping: $0) } ?? -1
         natsSubscription_SetPendingLimits(made, limit, pendingLimit == nil ? -1 : 64 * 1024 * 1024)
         link.keep(made)
-        state.withLock { $0.address = UInt(bitPattern: made) }
+        state.withLock { state in
+            state.address = UInt(bitPattern: made)
+            state.link = link
+        }
+    }
+
+    /// libnats' subscription for the time of `body`; nil when its link is gone.
+    private func withPointer<Result>(_ body: (OpaquePointer) -> Result) -> Result? {
+        let (link, address) = state.withLock { ($0.link, $0.address) }
+        guard let link, let address, let pointer = OpaquePointer(bitPattern: address) else { return nil }
+        return withExtendedLifetime(link) { body(pointer) }
     }
 
     /// Called when the link is closed, before it is destroyed.
@@ -84,29 +102,23 @@ final class SubscriptionEntry: Sendable {
 
     /// Stops delivery; what libnats still holds is thrown away.
     func cancel() {
-        let address = state.withLock { state in
-            state.isCancelled = true
-            defer { state.address = nil }
-            return state.address
-        }
-        if let address { natsSubscription_Unsubscribe(OpaquePointer(bitPattern: address)) }
+        state.withLock { $0.isCancelled = true }
+        _ = withPointer { natsSubscription_Unsubscribe($0) }
+        state.withLock { $0.address = nil }
     }
 
     /// Asks the server for no more and waits until what came has been delivered. Blocks.
     func drain(_ limit: Duration) {
-        let address = state.withLock { state in
-            state.isCancelled = true
-            return state.address
+        state.withLock { $0.isCancelled = true }
+        _ = withPointer { pointer in
+            natsSubscription_DrainTimeout(pointer, limit.libraryMilliseconds)
+            natsSubscription_WaitForDrainCompletion(pointer, limit.libraryMilliseconds)
         }
-        guard let address, let pointer = OpaquePointer(bitPattern: address) else { return }
-        natsSubscription_DrainTimeout(pointer, limit.libraryMilliseconds)
-        natsSubscription_WaitForDrainCompletion(pointer, limit.libraryMilliseconds)
     }
 
     private func droppedNow() -> UInt64 {
-        guard let address = state.withLock({ $0.address }) else { return 0 }
         var dropped: Int64 = 0
-        natsSubscription_GetDropped(OpaquePointer(bitPattern: address), &dropped)
+        _ = withPointer { natsSubscription_GetDropped($0, &dropped) }
         return UInt64(clamping: dropped)
     }
 
@@ -159,6 +171,10 @@ final class SubscriptionRegistry: Sendable {
             }
             state.link = link
         }
+    }
+
+    func endAll() {
+        for entry in state.withLock({ $0.entries }) { entry.end() }
     }
 
     func entry(at address: UInt) -> SubscriptionEntry? {

@@ -58,9 +58,7 @@ extension NATSConnection {
     }
 
     private func supervise(firstLinkBy deadline: Int64?) {
-        print("supervise"); fflush(nil)
         rebuild(deadline: deadline)
-        print("rebuilt"); fflush(nil)
         var watch = FlusherWatch()
         while true {
             let errand: Errand? = supervision.wait(atMost: FlusherWatch.period.nanoseconds) { state in
@@ -103,7 +101,6 @@ extension NATSConnection {
             case .success(let link): return install(link)
             case .failure(let error): failure = error
             }
-            print(failure); fflush(nil)
             events.send(.error(failure.description))
             let left = deadline.map { $0 - MonotonicClock.now() } ?? .max
             if left <= 0 || failure.code == .invalidConfiguration { answerFirstLink(.failure(failure)) }
@@ -152,7 +149,6 @@ extension NATSConnection {
     }
 
     private func tearDown() {
-        print("teardown"); fflush(nil)
         let link = current.withLock { current in
             defer { current.link = nil }
             return current.link
@@ -162,6 +158,7 @@ extension NATSConnection {
             natsConnection_Close(link.pointer)
         }
         failFlushes()
+        subscriptions.endAll()
         observers.forEach { $0.connectionWasClosed() }
         answerFirstLink(.failure(.connectionClosed))
         let closers = supervision.update { state in

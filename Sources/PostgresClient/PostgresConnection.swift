@@ -229,7 +229,7 @@ extension PostgresConnection {
         if session.isLost || session.isIdle { return }
         let rollback = PipelineRequest(calls: [Call(.rollback)])
         _ = try? session.run(rollback, deadline: .now + .seconds(1))
-        
+        if !session.isIdle { session.isLost = true }
     }
 
     private func dropIfLost() {

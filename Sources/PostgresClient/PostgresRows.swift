@@ -111,8 +111,11 @@ package struct PostgresRow: Sendable {
     }
 
     private func withText<R>(_ column: Int, _ body: (UnsafeRawBufferPointer) -> R) throws(PostgresError) -> R {
-        if let type = type(of: column), type != .text && type != .json {
-            throw mismatch(column, expected: "text")
+        // "char", name, text, json, xml, unknown, bpchar, varchar; from 16384 on types of users, such as enums. The
+        // binary form of others (jsonb, numeric) is not their text.
+        switch rows.columnTypes[column] {
+        case 18, 19, 25, 114, 142, 705, 1042, 1043, 16_384...: break
+        default: throw mismatch(column, expected: "text")
         }
         return body(try raw(column))
     }

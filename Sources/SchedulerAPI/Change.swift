@@ -81,7 +81,7 @@ struct ChangeRunner: Sendable {
         _ body: @escaping @Sendable (PostgresTransaction) async throws -> Change
     ) async throws -> (Change, [Int64]) {
         let session = session
-        return try await session.pool.withTransaction(retrying: .conflicts) { transaction in
+        return try await session.pool.withTransaction(retrying: RetryPolicy(attempts: 4)) { transaction in
             if let requestID = options.requestID {
                 let found = try await RequestTable.find(requestID, in: request.namespace, on: transaction)
                 if let found { throw try Self.outcome(of: found, hash: hash, requestID) }
@@ -168,14 +168,5 @@ struct RecallWait: Sendable {
             try? await Task.sleep(for: pause)
             pause = min(pause * 2, .milliseconds(50))
         }
-    }
-}
-
-extension ScheduleChange {
-    package init(_ entry: AuditEntry, auditID: Int64) {
-        self.init(
-            auditID: auditID, at: entry.at, schedule: entry.schedule, name: entry.name, namespace: entry.namespace,
-            action: entry.action, fence: entry.fence, version: entry.version, actor: entry.actor,
-            reason: entry.reason, requestID: entry.requestID)
     }
 }

@@ -1,7 +1,7 @@
 import JSONText
 import SchedulerCore
-package import SchedulerEngine
-package import SchedulerWire
+import SchedulerEngine
+import SchedulerWire
 
 /// The commands that there are, and who carries each out.
 package struct CommandHandlers: Sendable {
@@ -35,7 +35,7 @@ package struct CommandHandlers: Sendable {
     ]
 
     /// The commands of `<p>.cmd.<namespace>`, in the order of their names.
-    package static let names = commands.keys.sorted { ($0.noun, $0.verb) < ($1.noun, $1.verb) }
+    package static let names: [Name] = commands.keys.sorted { ($0.noun, $0.verb) < ($1.noun, $1.verb) }
 
     /// Carries a command out. - Returns: the reply's body.
     package static func answer(_ request: CommandRequest, in context: CommandContext) async throws -> [UInt8] {

@@ -1,5 +1,5 @@
 package import JSONText
-package import NATSClient
+import NATSClient
 package import SchedulerCore
 package import SchedulerWire
 

@@ -1,10 +1,10 @@
 import JSONText
 package import Logging
 package import NATSClient
-package import SchedulerCore
+import SchedulerCore
 package import SchedulerEngine
 package import SchedulerWire
-package import ServiceLifecycle
+import ServiceLifecycle
 import Synchronization
 
 /// Answers commands over NATS: any instance of the queue group takes one, carries it out, and replies.
@@ -125,15 +125,12 @@ package struct CommandService: Service {
         else { return }
         do {
             var headers = NATSHeaders()
-            for (name, value) in failure.map(Envelope.headers) ?? [] {
-                try headers.append(name == "Nats-Service-Error" ? Self.errorHeader : Self.errorCodeHeader, value)
+            for header in failure.map(Envelope.headers) ?? [] {
+                try headers.append(try HeaderName(header.name), header.value)
             }
             try connection.publish(subject, headers: headers, payload: reply)
         } catch {
             logger.warning("a reply could not be sent", metadata: ["subject": "\(message.subject)", "error": "\(error)"])
         }
     }
-
-    private static let errorHeader: HeaderName = "Nats-Service-Error"
-    private static let errorCodeHeader: HeaderName = "Nats-Service-Error-Code"
 }

@@ -1,3 +1,4 @@
+import JSONText
 import PostgresClient
 import SchedulerCore
 import SchedulerEngine

@@ -2,9 +2,9 @@ import JSONText
 import PostgresClient
 import Recurrence
 import SchedulerCore
-import SchedulerEngine
+package import SchedulerEngine
 import SchedulerStore
-import SchedulerWire
+package import SchedulerWire
 
 /// What commands need of the service.
 package struct CommandContext: Sendable {

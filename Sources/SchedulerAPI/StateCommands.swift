@@ -117,7 +117,8 @@ struct StateCommands: Sendable {
             timer.resumeFrom = nil
             timer.fireSequence += 1
             // What it still had to do was done, or passed, while it was paused.
-            let isOver = try await timer.nextFireAt == nil && !RecallTable.isOpen(schedule.id, now: now, in: transaction)
+            let isOpen = try await RecallTable.isOpen(schedule.id, now: now, in: transaction)
+            let isOver = timer.nextFireAt == nil && !isOpen
             schedule.state = isOver ? .exhausted : .active
             if isOver { change.write(NamespaceTable.giveBack(request.namespace)) }
             change.save(schedule, timer, before: before, action: "resumed", target.options, at: now)

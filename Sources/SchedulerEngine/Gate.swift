@@ -1,6 +1,6 @@
-package import NATSClient
-package import PostgresClient
-package import SchedulerCore
+import NATSClient
+import PostgresClient
+import SchedulerCore
 import SchedulerStore
 import Synchronization
 

@@ -1,10 +1,10 @@
-package import Logging
+import Logging
 package import NATSClient
 package import PostgresClient
-package import Recurrence
+import Recurrence
 package import SchedulerCore
-package import SchedulerStore
-package import SchedulerWire
+import SchedulerStore
+import SchedulerWire
 import Synchronization
 
 /// One incarnation of this process as a member: its row, its lease, its sessions with PostgreSQL, and the loops that
@@ -29,6 +29,9 @@ package final class Session: Sendable {
     let serving: NATSConnection
     let logger: Logger
     let gate: Gate
+    let leaving = Flag()
+    /// The lock under which single jobs run.
+    let roleLock: KeyValueLock?
 
     /// The process's connections to NATS: one sends at once, one gathers writes, one serves commands and the bucket.
     package struct Links: Sendable {
@@ -66,7 +69,7 @@ package final class Session: Sendable {
         recorder = Recorder(
             instance: instance, queue: records, clock: clock, publisher: publisher, teller: teller,
             onFault: { logger.warning("a record failed, and is tried again", metadata: ["error": "\($0)"]) })
-        let membership = Membership(
+        let membership = try Membership(
             instance: instance, configuration: configuration, bucket: bucket, trust: trust, clock: clock,
             logger: logger)
         let gate = Gate(
@@ -86,6 +89,7 @@ package final class Session: Sendable {
         recaller = Recaller(
             instance: instance, clock: clock, publisher: publisher, records: records, teller: teller)
         self.records = records
+        roleLock = nil
         self.teller = teller
         self.publisher = publisher
         self.membership = membership
@@ -94,4 +98,146 @@ package final class Session: Sendable {
 
     /// Why this instance is not ready; empty when it is.
     package func faults() -> [String] { gate.faults() }
+}
+
+// MARK: - Life
+
+extension Session {
+    /// Becomes a member: a row in PostgreSQL, then a lease in the bucket.
+    func join() async throws {
+        try await InstanceTable.register(instance, name: configuration.instanceName, on: connections.control)
+        for _ in 0..<5 { try await clock.sample(on: connections.control) }
+        try await Janitor(session: self).ensurePartitions(now: clock.now())
+        try await membership.join()
+        try publisher.start()
+        try teller.start()
+        logger.info("joined", metadata: ["instance": "\(instance)"])
+        tell(.memberJoined, "joined with a lease of \(configuration.lease)")
+    }
+
+    /// Does a member's work until it is fenced, loses its lease, or is asked to leave; throws but for the last.
+    func work() async throws {
+        let requests = try serving.subscribe(try SubjectFilter(configuration.names.recall(of: instance)))
+        let hints = try serving.subscribe(try SubjectFilter(configuration.names.hint)) { [claimer] _ in
+            claimer.hint()
+        }
+        defer {
+            requests.cancel()
+            hints.cancel()
+        }
+        do {
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await self.claimer.run(on: self.connections.claims.0, and: self.connections.claims.1) }
+                group.addTask { try await self.recorder.run(on: self.connections.records.0) }
+                group.addTask { try await self.recorder.run(on: self.connections.records.1) }
+                group.addTask { try await self.membership.renew() }
+                group.addTask { try await self.membership.watch() }
+                group.addTask { try await Watchman(session: self).run() }
+                group.addTask { try await Janitor(session: self).run() }
+                group.addTask { await self.answerRecalls(requests) }
+                group.addTask { try await self.leaveWhenAsked() }
+                try await group.waitForAll()
+            }
+        } catch is Left {
+            return
+        }
+    }
+
+    /// Ends what the incarnation holds; nothing of it speaks afterwards.
+    func end() async {
+        publisher.stop()
+        teller.stop()
+        await connections.close()
+    }
+
+    private struct Left: Error {}
+
+    /// Asks this incarnation to leave in good order.
+    func requestLeave() { leaving.signal() }
+
+    /// Leaves in good order: claims no more, gives back what is not yet due, waits for what is under way, and fences
+    /// itself, so that what is left is rescued at once.
+    private func leaveWhenAsked() async throws {
+        while !leaving.isSet { try await Task.sleep(for: .milliseconds(50)) }
+        gate.leave()
+        tell(.systemStopping, "leaving")
+        do {
+            try await recaller.recallAll(on: connections.upkeep)
+        } catch {
+            logger.warning("claims could not be given back; they will be rescued", metadata: ["error": "\(error)"])
+        }
+        let deadline = ContinuousClock.now + .seconds(10)
+        while ContinuousClock.now < deadline, publisher.held + teller.owedCount + records.count > 0 {
+            records.hurry()
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        // The last acknowledgements' rows.
+        try await recorder.recordOnce(on: connections.records.0)
+        _ = try? await InstanceTable.fence(instance, by: instance, on: connections.control)
+        await membership.leave()
+        throw Left()
+    }
+
+    private func answerRecalls(_ requests: NATSSubscription) async {
+        for await request in requests {
+            guard let schedule = ScheduleID(text: String(decoding: request.payload, as: UTF8.self)) else { continue }
+            do {
+                try await pool.withConnection { try await self.recaller.recall(schedule, on: $0) }
+            } catch {
+                logger.warning("a recall failed", metadata: ["schedule": "\(schedule)", "error": "\(error)"])
+            }
+            guard let reply = request.reply, let subject = try? Subject(reply) else { continue }
+            _ = try? serving.publish(subject, payload: Array("{}".utf8))
+        }
+    }
+}
+
+// MARK: - What commands need
+
+extension Session {
+    /// Tells every instance that something may be due soon.
+    package func hint() {
+        claimer.hint()
+        guard let subject = try? Subject(configuration.names.hint) else { return }
+        _ = try? serving.publish(subject, payload: [UInt8]())
+    }
+
+    /// Asks claimants to give back what they hold of a schedule, and waits until they have.
+    package func recall(_ schedule: ScheduleID, from claimants: Set<InstanceID>, within limit: Duration) async {
+        await withDiscardingTaskGroup { group in
+            for claimant in claimants {
+                group.addTask { await self.recall(schedule, from: claimant, within: limit) }
+            }
+        }
+    }
+
+    private func recall(_ schedule: ScheduleID, from claimant: InstanceID, within limit: Duration) async {
+        do {
+            if claimant == instance {
+                try await pool.withConnection { try await self.recaller.recall(schedule, on: $0) }
+            } else {
+                _ = try await serving.request(
+                    try Subject(configuration.names.recall(of: claimant)), payload: Array(schedule.description.utf8),
+                    timeout: limit)
+            }
+        } catch {
+            // Whatever was not given back is named in the reply.
+            logger.debug("a recall was not answered", metadata: ["member": "\(claimant)", "error": "\(error)"])
+        }
+    }
+
+    /// Makes the streams that are missing; for when events find none.
+    func ensureStreams() async throws {
+        try await EventStreams(serving, names: configuration.names, replicas: configuration.streamReplicas).ensure()
+    }
+
+    /// Tells something that concerns the service itself.
+    func tell(_ type: EventType, _ detail: String) {
+        teller.owe([
+            .system(
+                EventText(
+                    system: type, instance: instance.description, name: configuration.instanceName, at: clock.now(),
+                    detail: detail, source: "/carillon/\(configuration.subjectPrefix)"))
+        ])
+    }
 }

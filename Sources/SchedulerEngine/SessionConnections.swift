@@ -1,6 +1,6 @@
 package import PostgresClient
 package import SchedulerCore
-package import SchedulerStore
+import SchedulerStore
 
 /// An incarnation's sessions with PostgreSQL. Claims, records, upkeep, commands and long reads share none: a slow one
 /// keeps no other waiting. All carry the incarnation's name, by which a fence ends them.
@@ -31,7 +31,7 @@ package struct SessionConnections: Sendable {
         records = (try PostgresConnection(hot, reopens: true), try PostgresConnection(hot, reopens: true))
         control = try PostgresConnection(plain, reopens: true)
         upkeep = try PostgresConnection(plain, reopens: true)
-        pool = try PostgresPool(plain, size: Self.commandConnections, maximumWaiters: 1024)
+        pool = PostgresPool(plain, size: Self.commandConnections, maximumWaiters: 1024)
     }
 
     package func close() async {

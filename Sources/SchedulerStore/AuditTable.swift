@@ -96,4 +96,16 @@ package enum AuditTable {
     package static func pending(on runner: some StatementRunner) async throws -> Int64 {
         try await runner.query(pendingStatement, []).first?.int64(0) ?? 0
     }
+
+    static let forgetStatement = Statement(
+        "audit_forget",
+        """
+        DELETE FROM scheduler.audit_log a WHERE at < $1
+            AND NOT EXISTS (SELECT 1 FROM scheduler.outbox o WHERE o.audit_id = a.id)
+        """, types: [.timestamptz])
+
+    /// Drops entries older than the retention, but for those whose events are owed.
+    package static func forget(before instant: Instant, on runner: some StatementRunner) async throws -> Int {
+        try await runner.query(forgetStatement, [.instant(instant)]).affected
+    }
 }

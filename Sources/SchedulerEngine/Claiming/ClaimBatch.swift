@@ -1,8 +1,8 @@
-package import NATSClient
-package import PostgresClient
+import NATSClient
+import PostgresClient
 package import Recurrence
 package import SchedulerCore
-package import SchedulerStore
+import SchedulerStore
 import SchedulerWire
 
 /// Everything that one claiming transaction decided, before it is written: timers that move, executions that open,

@@ -1,8 +1,8 @@
-package import NATSClient
+import NATSClient
 package import PostgresClient
 package import Recurrence
 package import SchedulerCore
-package import SchedulerStore
+import SchedulerStore
 import Synchronization
 
 /// Claims occurrences a little before they are due (engine.md, *The idea*).

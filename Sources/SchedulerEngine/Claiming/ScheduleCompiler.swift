@@ -1,7 +1,7 @@
-package import PostgresClient
-package import Recurrence
+import PostgresClient
+import Recurrence
 package import SchedulerCore
-package import SchedulerStore
+import SchedulerStore
 import Synchronization
 
 /// Turns stored schedules into ones that can be fired, and keeps them.

@@ -1,4 +1,4 @@
-package import NATSClient
+import NATSClient
 import Recurrence
 package import SchedulerCore
 import Synchronization
@@ -23,7 +23,7 @@ package final class CompiledSchedule: Sendable {
     package let fault: String?
     package let runsOnce: Bool
 
-    package init(
+    init(
         _ schedule: Schedule, zones: ZoneLookup, rules: TargetRules
     ) throws {
         let definition = schedule.definition

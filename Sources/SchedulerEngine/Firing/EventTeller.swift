@@ -1,6 +1,6 @@
 import DequeModule
 package import NATSClient
-package import SchedulerCore
+import SchedulerCore
 package import SchedulerStore
 package import SchedulerWire
 import Synchronization
@@ -215,5 +215,14 @@ package final class EventTeller: Sendable {
         case .connectionLost: "events cannot be published: no connection to NATS"
         default: "the stream \(stream) does not acknowledge events"
         }
+    }
+}
+
+extension ScheduleChange {
+    package init(_ entry: AuditEntry, auditID: Int64) {
+        self.init(
+            auditID: auditID, at: entry.at, schedule: entry.schedule, name: entry.name, namespace: entry.namespace,
+            action: entry.action, fence: entry.fence, version: entry.version, actor: entry.actor,
+            reason: entry.reason, requestID: entry.requestID)
     }
 }

@@ -1,4 +1,4 @@
-package import NATSClient
+import NATSClient
 package import Recurrence
 package import SchedulerCore
 package import SchedulerStore

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import NATSClient
 import Synchronization
@@ -44,7 +45,7 @@ final class LoopThread: @unchecked Sendable {
                 let start = Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()
                 pthread_setname_np(pthread_self(), start.name)
                 // Sleeps end when they should: the default slack of 50 µs is for saving power.
-                prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0)
+                _ = carillon_set_timer_slack(1)
                 start.thread.run(start.body)
                 return nil
             }, Unmanaged.passRetained(start).toOpaque())

@@ -1,4 +1,5 @@
-package import NATSClient
+import CLinux
+import NATSClient
 package import PostgresClient
 package import Recurrence
 package import SchedulerCore

@@ -1,5 +1,5 @@
 package import NATSClient
-package import Recurrence
+import Recurrence
 package import SchedulerCore
 import Synchronization
 

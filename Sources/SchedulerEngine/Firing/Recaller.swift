@@ -1,7 +1,7 @@
 package import PostgresClient
-package import Recurrence
+import Recurrence
 package import SchedulerCore
-package import SchedulerStore
+import SchedulerStore
 import NATSClient
 import SchedulerWire
 

@@ -1,7 +1,7 @@
 package import PostgresClient
-package import Recurrence
+import Recurrence
 package import SchedulerCore
-package import SchedulerStore
+import SchedulerStore
 import NATSClient
 import SchedulerWire
 import Synchronization
@@ -135,7 +135,7 @@ package final class Recorder: Sendable {
         do {
             FailPoint.recording.reach()
             try await connection.transaction { [self] transaction in
-                try await transaction.commit(with: calls(for: ended, settled, at: now))
+                _ = try await transaction.commit(with: calls(for: ended, settled, at: now))
             }
             FailPoint.recorded.reach()
         } catch {

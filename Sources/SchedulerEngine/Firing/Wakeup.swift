@@ -66,3 +66,12 @@ package final class Wakeup: Sendable {
         }
     }
 }
+
+/// Something that happens once and stays so.
+final class Flag: Sendable {
+    private let value = Atomic<Bool>(false)
+
+    var isSet: Bool { value.load(ordering: .relaxed) }
+
+    func signal() { value.store(true, ordering: .relaxed) }
+}

@@ -1,8 +1,8 @@
-package import NATSClient
+import NATSClient
 package import PostgresClient
-package import Recurrence
+import Recurrence
 package import SchedulerCore
-package import SchedulerStore
+import SchedulerStore
 import SchedulerWire
 import Synchronization
 

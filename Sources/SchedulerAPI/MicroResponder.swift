@@ -1,0 +1,75 @@
+import Glibc
+import JSONText
+import NATSClient
+import Recurrence
+import SchedulerCore
+import SchedulerEngine
+import SchedulerWire
+import Synchronization
+
+/// Answers `$SRV.PING`, `INFO` and `STATS` (ADR-32), so that `nats micro ls` finds every instance.
+final class MicroResponder: Sendable {
+    private let connection: NATSConnection
+    private let statistics: CommandStatistics
+    private let service: MicroService
+    private let endpoints: [(name: CommandHandlers.Name, endpoint: MicroEndpoint)]
+    private let started: String
+    private let subscriptions = Mutex<[NATSCallbackSubscription]>([])
+
+    init(connection: NATSConnection, statistics: CommandStatistics, names: SubjectNames, version: String) {
+        self.connection = connection
+        self.statistics = statistics
+        var random = SystemRandomNumberGenerator()
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        let now = Instant(milliseconds: Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000)
+        started = now.rfc3339
+        service = MicroService(
+            name: "carillon", id: UUIDValue.version7(at: now, random: &random).hexadecimal, version: version,
+            description: "Sends commands at a time, on a rhythm, or when asked", metadata: ["prefix": names.prefix])
+        let commands = CommandHandlers.names.map { name in
+            (name, MicroEndpoint(
+                name: "\(name.noun)-\(name.verb)", subject: "\(names.prefix).cmd.*.\(name.noun).\(name.verb)",
+                queueGroup: "carillon"))
+        }
+        let administration = AdministrationCommands.names.map { name in
+            (name, MicroEndpoint(
+                name: "admin-\(name.noun)-\(name.verb)", subject: "\(names.prefix).admin.\(name.noun).\(name.verb)",
+                queueGroup: "carillon"))
+        }
+        endpoints = commands + administration
+    }
+
+    /// Subscribes to all nine subjects; each instance answers for itself.
+    func subscribe() throws(NATSError) {
+        for verb in MicroVerb.allCases {
+            for subject in service.subjects(verb) {
+                let subscription = try connection.subscribe(try SubjectFilter(subject)) { [weak self] message in
+                    self?.answer(verb, to: String(decoding: message.reply, as: UTF8.self))
+                }
+                subscriptions.withLock { $0.append(subscription) }
+            }
+        }
+    }
+
+    func cancel() {
+        let ended = subscriptions.withLock { subscriptions in
+            defer { subscriptions = [] }
+            return subscriptions
+        }
+        for subscription in ended { subscription.cancel() }
+    }
+
+    private func answer(_ verb: MicroVerb, to reply: String) {
+        guard !reply.hasPrefix("$"), let subject = try? Subject(reply) else { return }
+        var writer = JSONWriter(capacity: 4096)
+        switch verb {
+        case .ping: service.writePing(into: &writer)
+        case .info: service.writeInfo(endpoints.map(\.endpoint), into: &writer)
+        case .stats:
+            service.writeStats(
+                endpoints.map { ($0.endpoint, statistics.of($0.name)) }, started: started, into: &writer)
+        }
+        _ = try? connection.publish(subject, payload: writer.bytes)
+    }
+}

@@ -1,0 +1,96 @@
+import Recurrence
+package import Logging
+import NATSClient
+import PostgresClient
+import SchedulerCore
+import SchedulerStore
+import ServiceLifecycle
+import Synchronization
+
+/// The scheduler's engine: keeps this process a member, incarnation after incarnation, until it is told to stop.
+package final class Engine: Service {
+    package let configuration: EngineConfiguration
+    package let compiler: ScheduleCompiler
+    private let links: Session.Links
+    private let logger: Logger
+    private let clock = PostgresClock()
+    private let current = Mutex<Session?>(nil)
+    private let isStopping = Atomic<Bool>(false)
+    private let fault = Mutex<String?>("the engine is starting")
+
+    package init(
+        configuration: EngineConfiguration, links: Session.Links, compiler: ScheduleCompiler, logger: Logger
+    ) {
+        self.configuration = configuration
+        self.links = links
+        self.compiler = compiler
+        self.logger = logger
+    }
+
+    /// The incarnation at work; nil while there is none.
+    package var session: Session? { current.withLock { $0 } }
+
+    package func requireSession() throws -> Session {
+        guard let session else {
+            throw EngineError(.notReady, fault.withLock { $0 } ?? "the instance is joining")
+        }
+        return session
+    }
+
+    /// Why this instance is not ready; empty when it is.
+    package func faults() -> [String] {
+        guard let session else { return [fault.withLock { $0 } ?? "the instance is joining"] }
+        return session.faults()
+    }
+
+    package func run() async throws {
+        await withGracefulShutdownHandler {
+            await live()
+        } onGracefulShutdown: {
+            self.isStopping.store(true, ordering: .relaxed)
+            self.session?.requestLeave()
+        }
+    }
+
+    /// One incarnation after another. What ends one is told, and the next begins after a moment.
+    private func live() async {
+        while !isStopping.load(ordering: .relaxed), !Task.isCancelled {
+            do {
+                try await liveOnce()
+            } catch is CancellationError {
+                return
+            } catch {
+                fault.withLock { $0 = "\(error)" }
+                logger.warning("this incarnation is over; joining anew", metadata: ["reason": "\(error)"])
+                try? await Task.sleep(for: .milliseconds(500))
+            }
+        }
+    }
+
+    private func liveOnce() async throws {
+        try await EventStreams(links.serving, names: configuration.names, replicas: configuration.streamReplicas).ensure()
+        let bucket = try await KeyValueBucket.bindOrCreate(
+            configuration.names.lockBucket, JetStreamAPI(links.serving), timeToLive: configuration.lease * 10,
+            replicas: configuration.streamReplicas)
+        var random = SystemRandomNumberGenerator()
+        let instance = InstanceID(UUIDValue.version7(at: clock.isSet ? clock.now() : .init(milliseconds: 0), random: &random))
+        let session = try Session(
+            instance, configuration: configuration, links: links, clock: clock, compiler: compiler, bucket: bucket,
+            logger: logger)
+        do {
+            try await session.join()
+            current.withLock { $0 = session }
+            if isStopping.load(ordering: .relaxed) { session.requestLeave() }
+            try await session.work()
+            await end(session)
+        } catch {
+            await end(session)
+            throw error
+        }
+    }
+
+    private func end(_ session: Session) async {
+        current.withLock { $0 = nil }
+        await session.end()
+    }
+}

@@ -1,0 +1,214 @@
+import Logging
+import NATSClient
+import PostgresClient
+import Recurrence
+package import SchedulerCore
+import SchedulerStore
+import Synchronization
+
+/// One incarnation's lease, and its sight of the others'.
+///
+/// # The lease
+/// The key `member.<incarnation>` is created once, renewed by its one writer every third of a lease, and never used
+/// again. Nothing is granted by reading it: this member trusts in itself until
+///
+///     (its last acknowledged renewal's *start*) + lease − margin
+///
+/// on its own monotonic clock, and renews only while PostgreSQL answers it, so that a member which lost PostgreSQL
+/// loses its share.
+///
+/// # The others
+/// Who has watched a peer's key stand unchanged for a whole lease, in unbroken sight (``MemberTable``), fences the peer
+/// *in PostgreSQL* and takes its claims over. The bucket decides who tries; the row `instances.fenced_at` decides who
+/// may. An outage of NATS breaks everybody's sight and fences nobody.
+///
+/// # What can go wrong
+/// | fault | what happens |
+/// | --- | --- |
+/// | the process dies | its key stands still; a peer fences it after one lease and rescues its claims |
+/// | the process is stopped and wakes | it finds its trust expired, publishes nothing, and its first transaction fails with CR001; it joins anew |
+/// | NATS is away | no renewal, no trust, no sight: nobody publishes, nobody is fenced; all goes on when it is back |
+/// | PostgreSQL is away | no renewal; with PostgreSQL nobody can fence either |
+/// | the key or the bucket is deleted | this incarnation ends itself and joins anew under another key |
+package final class Membership: Sendable {
+    /// Who there is, and what of the work is this member's.
+    package struct View: Sendable {
+        package var members: Set<InstanceID> = []
+        package var share: [Int16] = []
+    }
+
+    private struct State {
+        var table: MemberTable
+        var view = View()
+        var revision: UInt64 = 0
+        var renewals: Int64 = 0
+    }
+
+    private let instance: InstanceID
+    private let key: BucketKey
+    private let name: String
+    private let lease: Duration
+    private let bucket: KeyValueBucket
+    private let trust: Trust
+    private let clock: PostgresClock
+    private let logger: Logger
+    private let state: Mutex<State>
+
+    init(
+        instance: InstanceID, configuration: EngineConfiguration, bucket: KeyValueBucket, trust: Trust,
+        clock: PostgresClock, logger: Logger
+    ) throws(NATSError) {
+        self.instance = instance
+        key = try Self.key(of: instance)
+        name = configuration.instanceName
+        lease = configuration.lease
+        self.bucket = bucket
+        self.trust = trust
+        self.clock = clock
+        self.logger = logger
+        state = Mutex(State(table: MemberTable(lease: configuration.lease.nanoseconds)))
+    }
+
+    package var view: View { state.withLock { $0.view } }
+
+    private static let keyPrefix = "member."
+    private var margin: Duration { max(.milliseconds(200), lease / 10) }
+
+    private static func key(of member: InstanceID) throws(NATSError) -> BucketKey {
+        try BucketKey(keyPrefix + member.description)
+    }
+
+    private static func member(of key: String) -> InstanceID? {
+        key.hasPrefix(keyPrefix) ? InstanceID(text: key.dropFirst(keyPrefix.count)) : nil
+    }
+
+    /// Readable for an admin who looks into the bucket.
+    private func value(renewals: Int64) -> [UInt8] {
+        let text = """
+            {"instance":"\(name)","renewed_at":"\(clock.now().rfc3339)","renewals":\(renewals),\
+            "lease_seconds":\(Double(lease.nanoseconds) / 1e9)}
+            """
+        return Array(text.utf8)
+    }
+
+    /// Takes the lease. The instance's row must stand before.
+    func join() async throws {
+        let started = MonotonicClock.now()
+        let revision = try await bucket.create(key, value(renewals: 0))
+        renewed(revision, started: started)
+    }
+
+    /// Gives the lease up; the row is fenced by the caller first.
+    func leave() async {
+        trust.revoke()
+        let revision = state.withLock { $0.revision }
+        _ = try? await bucket.delete(key, revision: revision)
+    }
+
+    private func renewed(_ revision: UInt64, started: Int64) {
+        trust.renew(started: started, lease: lease, margin: margin)
+        state.withLock { state in
+            state.revision = revision
+            state.renewals += 1
+            state.table.sawLease(of: instance, revision: revision, at: started)
+            state.table.sightHolds(at: MonotonicClock.now())
+            refreshView(&state)
+        }
+    }
+
+    private func refreshView(_ state: inout State) {
+        let now = MonotonicClock.now()
+        let members = state.table.members.subtracting(state.table.suspects(at: now, own: instance)).union([instance])
+        guard members != state.view.members else { return }
+        state.view = View(members: members, share: Share.partitions(of: instance, among: members))
+        logger.info("the members changed", metadata: ["members": "\(members.count)", "share": "\(state.view.share.count)"])
+    }
+
+    /// Renews for as long as the incarnation lives. Throws when its key is lost: then it is over.
+    func renew() async throws {
+        let pause = lease / 3
+        while true {
+            try await Task.sleep(for: pause)
+            guard MonotonicClock.now() - clock.lastAnswer < pause.nanoseconds else { continue }
+            try await renewOnce(within: pause)
+        }
+    }
+
+    private func renewOnce(within limit: Duration) async throws {
+        let (revision, renewals) = state.withLock { ($0.revision, $0.renewals) }
+        let started = MonotonicClock.now()
+        do {
+            renewed(
+                try await bucket.update(key, value(renewals: renewals), revision: revision), started: started)
+        } catch {
+            state.withLock { $0.table.sightBroke() }
+            guard error.code == .conflict else { return }
+            // Only this process writes the key: another revision is an update of ours whose answer got lost.
+            guard let entry = try await bucket.get(key), entry.revision > revision else {
+                throw EngineError(.fenced, "the lease \(key) is gone")
+            }
+            state.withLock { $0.revision = entry.revision }
+        }
+    }
+
+    /// Follows the bucket for as long as the incarnation lives.
+    func watch() async throws {
+        let watch = try bucket.watch()
+        defer { watch.cancel() }
+        var snapshot: Set<InstanceID>?
+        for await event in watch {
+            let now = MonotonicClock.now()
+            state.withLock { state in
+                switch event {
+                case .snapshotStarted:
+                    snapshot = []
+                    state.table.sightBroke()
+                case .snapshotEnded:
+                    if let members = snapshot { state.table.sawAll(members.union([instance])) }
+                    snapshot = nil
+                case .heartbeat:
+                    return
+                case .entry(let entry):
+                    guard let member = Self.member(of: entry.key) else { return }
+                    if entry.isDeleted {
+                        state.table.sawEnd(of: member)
+                    } else {
+                        snapshot?.insert(member)
+                        state.table.sawLease(of: member, revision: entry.revision, at: now)
+                    }
+                }
+                refreshView(&state)
+            }
+        }
+        try Task.checkCancellation()
+        throw EngineError(.stream, "the watch of the bucket ended")
+    }
+
+    /// The peers that look dead now.
+    func suspects() -> [InstanceID] {
+        state.withLock { state in
+            refreshView(&state)
+            return state.table.suspects(at: MonotonicClock.now(), own: instance)
+        }
+    }
+
+    /// Instances whose rows are unfenced and whose keys nobody has seen: counted as leases that never change.
+    func expect(_ instances: Set<InstanceID>) {
+        let now = MonotonicClock.now()
+        state.withLock { state in
+            for instance in instances.subtracting(state.table.members) {
+                state.table.sawLease(of: instance, revision: 0, at: now)
+            }
+        }
+    }
+
+    /// A peer has been fenced: its key goes, and its share is free at once.
+    func buried(_ victim: InstanceID) async {
+        state.withLock { state in
+            state.table.sawEnd(of: victim)
+            refreshView(&state)
+        }
+        guard let key = try? Self.key(of: victim) else { return }
+        _ = try? await bucket.delete(key, revision: nil)
+    }
+}

@@ -1,0 +1,62 @@
+import Logging
+import NATSClient
+import PostgresClient
+import Recurrence
+import SchedulerCore
+import SchedulerStore
+import SchedulerWire
+
+/// Looks after the peers: fences the dead, and rescues what they left. Keeps the clock on the same connection.
+struct Watchman: Sendable {
+    let session: Session
+
+    private static let round = Duration.milliseconds(200)
+
+    /// The service's loop. Throws when this member is fenced.
+    func run() async throws {
+        let connection = session.connections.control
+        var rounds = 0
+        while true {
+            try await Task.sleep(for: Self.round)
+            do {
+                try await look(on: connection, rounds: rounds)
+            } catch let error as PostgresError {
+                if error.sqlState == InstanceTable.fencedState { throw error }
+                session.logger.debug("the watchman's round failed", metadata: ["error": "\(error)"])
+            }
+            rounds += 1
+        }
+    }
+
+    private func look(on connection: PostgresConnection, rounds: Int) async throws {
+        if rounds % 5 == 0 {
+            if let jump = try await session.clock.sample(on: connection) {
+                session.logger.warning("PostgreSQL's clock jumped", metadata: ["milliseconds": "\(jump)"])
+                session.tell(.clockSkew, "PostgreSQL's clock jumped by \(jump) ms")
+            }
+            session.clock.slew()
+        }
+        if rounds % 25 == 0 {
+            session.membership.expect(try await InstanceTable.unfenced(on: connection))
+        }
+        for suspect in session.membership.suspects() { try await bury(suspect, on: connection) }
+        if rounds % 5 == 0 { try await rescue(on: connection) }
+    }
+
+    private func bury(_ victim: InstanceID, on connection: PostgresConnection) async throws {
+        let isFirst = try await InstanceTable.fence(victim, by: session.instance, on: connection)
+        await session.membership.buried(victim)
+        if isFirst {
+            session.logger.warning("a member was lost, and is fenced", metadata: ["member": "\(victim)"])
+            session.tell(.memberLost, "\(victim) did not renew its lease")
+        }
+        try await rescue(on: connection)
+    }
+
+    private func rescue(on connection: PostgresConnection) async throws {
+        let rescued = try await session.rescuer.rescueAll(on: connection)
+        if rescued > 0 {
+            session.logger.notice("claims of lost members were taken over", metadata: ["claims": "\(rescued)"])
+        }
+    }
+}

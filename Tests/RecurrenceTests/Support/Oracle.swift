@@ -1,0 +1,50 @@
+import Foundation
+import ZoneData
+
+/// Runs a script of `Tests/Oracles` with Python and exchanges JSON files with it.
+struct Oracle {
+    let script: String
+
+    struct Failure: Error, CustomStringConvertible {
+        let description: String
+    }
+
+    func ask<Question: Encodable, Answer: Decodable>(
+        _ questions: [Question], as type: Answer.Type = Answer.self
+    ) async throws -> [Answer] {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "oracle-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let questionFile = folder.appending(path: "questions.json")
+        let answerFile = folder.appending(path: "answers.json")
+        try JSONEncoder().encode(questions).write(to: questionFile)
+        try await run(arguments: [questionFile.path, answerFile.path])
+        return try JSONDecoder().decode([Answer].self, from: Data(contentsOf: answerFile))
+    }
+
+    private func run(arguments: [String]) async throws {
+        let python = ProcessInfo.processInfo.environment["CARILLON_TEST_PYTHON"] ?? "python3"
+        let process = Process()
+        process.executableURL = URL(filePath: "/usr/bin/env")
+        process.arguments = [python, scriptPath] + arguments
+        process.environment = ProcessInfo.processInfo.environment.merging(["PYTHONTZPATH": zones.root]) { $1 }
+        let status = try await withCheckedThrowingContinuation { continuation in
+            process.terminationHandler = { continuation.resume(returning: $0.terminationStatus) }
+            do { try process.run() } catch { continuation.resume(throwing: error) }
+        }
+        switch status {
+        case 0: return
+        case 3:
+            throw Failure(
+                description: "\(python) has no croniter: `make bootstrap` installs it, and CARILLON_TEST_PYTHON names "
+                    + "the Python that has it.")
+        default: throw Failure(description: "\(python) \(script) ended with status \(status).")
+        }
+    }
+
+    /// `Tests/Oracles` stands beside this module's tests.
+    private var scriptPath: String {
+        URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+            .appending(path: "Oracles/\(script)").path
+    }
+}
