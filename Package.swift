@@ -72,6 +72,12 @@ let package = Package(
                 "Recurrence", "JSONText", "SchedulerCore", "SchedulerWire", "NATSClient", "PostgresClient",
                 "SchedulerStore", "SchedulerEngine", lifecycle, logging,
             ]),
+        .executableTarget(
+            name: "carillon",
+            dependencies: [
+                "Recurrence", "ZoneData", "SchedulerCore", "SchedulerWire", "NATSClient", "PostgresClient",
+                "Migrations", "SchedulerStore", "SchedulerEngine", "SchedulerAPI", arguments, lifecycle, logging, yams,
+            ], swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]
 )

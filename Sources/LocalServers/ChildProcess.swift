@@ -10,7 +10,7 @@ import Synchronization
 ///
 /// Pids are never signalled after they could have been reused: a child stays a zombie until `reap` collects it, and
 /// the watchdog is gone before that.
-final class ChildProcess: Sendable {
+package final class ChildProcess: Sendable {
     private struct State {
         var watchdog: pid_t
         var lifeline: Int32
@@ -18,16 +18,19 @@ final class ChildProcess: Sendable {
         var status: Int32?
     }
 
-    let pid: pid_t
+    package let pid: pid_t
     private let state: Mutex<State>
 
     /// - Parameters:
     ///   - arguments: the program's path and its arguments.
+    ///   - environment: the child's whole environment; nil: this process's.
     ///   - logPath: where standard output and error are appended.
-    init(_ arguments: [String], logPath: String) throws(LocalServerError) {
+    package init(
+        _ arguments: [String], environment: [String: String]? = nil, logPath: String
+    ) throws(LocalServerError) {
         let ends = try Self.lifeline()
         do {
-            pid = try Self.spawn(arguments, input: nil, logPath: logPath)
+            pid = try Self.spawn(arguments, input: nil, environment: environment, logPath: logPath)
         } catch {
             close(ends.read)
             close(ends.write)
@@ -36,7 +39,8 @@ final class ChildProcess: Sendable {
         // `read` ends when the last writer is gone. The child's own children too: a database's frozen sessions would
         // never notice that their postmaster is gone.
         let script = "read -r _; kill -KILL \(pid) $(cat /proc/\(pid)/task/\(pid)/children)"
-        let watchdog = try? Self.spawn(["/bin/sh", "-c", script], input: ends.read, logPath: "/dev/null")
+        let watchdog = try? Self.spawn(
+            ["/bin/sh", "-c", script], input: ends.read, environment: nil, logPath: "/dev/null")
         close(ends.read)
         state = Mutex(State(watchdog: watchdog ?? 0, lifeline: ends.write))
         guard watchdog == nil else { return }
@@ -51,12 +55,12 @@ final class ChildProcess: Sendable {
     }
 
     /// Sends a signal, if the child still runs.
-    func signal(_ number: Int32) {
+    package func signal(_ number: Int32) {
         state.withLock { if $0.status == nil { _ = kill(pid, number) } }
     }
 
     /// Whether the child has ended; collects it the first time, together with its watchdog.
-    func reap() -> Bool {
+    package func reap() -> Bool {
         state.withLock { state in
             if state.status != nil { return true }
             // Look without collecting: the pid must stay taken until nobody is left who would signal it.
@@ -79,12 +83,12 @@ final class ChildProcess: Sendable {
     /// Waits until the child has ended.
     ///
     /// - Returns: whether it did within the limit.
-    func waitForEnd(_ limit: Duration) async -> Bool {
+    package func waitForEnd(_ limit: Duration) async -> Bool {
         await waitUntil(limit) { self.reap() }
     }
 
     /// Whether the child ended by itself with code 0.
-    var hasSucceeded: Bool { state.withLock { $0.status == 0 } }
+    package var hasSucceeded: Bool { state.withLock { $0.status == 0 } }
 
     private static func lifeline() throws(LocalServerError) -> (read: Int32, write: Int32) {
         var ends: [Int32] = [0, 0]
@@ -98,7 +102,7 @@ final class ChildProcess: Sendable {
     }
 
     private static func spawn(
-        _ arguments: [String], input: Int32?, logPath: String
+        _ arguments: [String], input: Int32?, environment: [String: String]?, logPath: String
     ) throws(LocalServerError) -> pid_t {
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
@@ -125,8 +129,14 @@ final class ChildProcess: Sendable {
 
         var argv: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) } + [nil]
         defer { for argument in argv { free(argument) } }
+        var variables: [UnsafeMutablePointer<CChar>?] =
+            environment.map { $0.map { strdup("\($0.key)=\($0.value)") } + [nil] } ?? []
+        defer { for variable in variables { free(variable) } }
         var pid: pid_t = 0
-        let failure = posix_spawn(&pid, arguments[0], &actions, &attributes, &argv, environ)
+        let failure = variables.withUnsafeMutableBufferPointer { own in
+            posix_spawn(
+                &pid, arguments[0], &actions, &attributes, &argv, own.isEmpty ? environ : own.baseAddress)
+        }
         guard failure == 0 else {
             let reason = String(cString: strerror(failure))
             throw LocalServerError(.system, "expected to start \(arguments[0]), got: \(reason)")

@@ -1,4 +1,3 @@
-import Glibc
 import JSONText
 import NATSClient
 import Recurrence
@@ -20,9 +19,7 @@ final class MicroResponder: Sendable {
         self.connection = connection
         self.statistics = statistics
         var random = SystemRandomNumberGenerator()
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        let now = Instant(milliseconds: Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000)
+        let now = PostgresClock.machineNow()
         started = now.rfc3339
         service = MicroService(
             name: "carillon", id: UUIDValue.version7(at: now, random: &random).hexadecimal, version: version,

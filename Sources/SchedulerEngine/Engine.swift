@@ -73,7 +73,7 @@ package final class Engine: Service {
             configuration.names.lockBucket, JetStreamAPI(links.serving), timeToLive: configuration.lease * 10,
             replicas: configuration.streamReplicas)
         var random = SystemRandomNumberGenerator()
-        let instance = InstanceID(UUIDValue.version7(at: clock.isSet ? clock.now() : .init(milliseconds: 0), random: &random))
+        let instance = InstanceID(.version7(at: PostgresClock.machineNow(), random: &random))
         let session = try Session(
             instance, configuration: configuration, links: links, clock: clock, compiler: compiler, bucket: bucket,
             logger: logger)

@@ -136,7 +136,8 @@ extension Session {
                 group.addTask { try await Janitor(session: self).run() }
                 group.addTask { await self.answerRecalls(requests) }
                 group.addTask { try await self.leaveWhenAsked() }
-                try await group.waitForAll()
+                // The first to throw ends all: `waitForAll` would wait for the others first.
+                while try await group.next() != nil {}
             }
         } catch is Left {
             return
@@ -179,16 +180,22 @@ extension Session {
     }
 
     private func answerRecalls(_ requests: NATSSubscription) async {
-        for await request in requests {
-            guard let schedule = ScheduleID(text: String(decoding: request.payload, as: UTF8.self)) else { continue }
-            do {
-                try await pool.withConnection { try await self.recaller.recall(schedule, on: $0) }
-            } catch {
-                logger.warning("a recall failed", metadata: ["schedule": "\(schedule)", "error": "\(error)"])
-            }
-            guard let reply = request.reply, let subject = try? Subject(reply) else { continue }
-            _ = try? serving.publish(subject, payload: Array("{}".utf8))
+        await withTaskCancellationHandler {
+            for await request in requests { await answerRecall(request) }
+        } onCancel: {
+            requests.cancel()
         }
+    }
+
+    private func answerRecall(_ request: NATSMessage) async {
+        guard let schedule = ScheduleID(text: String(decoding: request.payload, as: UTF8.self)) else { return }
+        do {
+            try await pool.withConnection { try await self.recaller.recall(schedule, on: $0) }
+        } catch {
+            logger.warning("a recall failed", metadata: ["schedule": "\(schedule)", "error": "\(error)"])
+        }
+        guard let reply = request.reply, let subject = try? Subject(reply) else { return }
+        _ = try? serving.publish(subject, payload: Array("{}".utf8))
     }
 }
 

@@ -32,8 +32,9 @@ package enum ExhaustionTable {
             INSERT INTO scheduler.audit_log (at, schedule_id, fence, version, namespace, name, action)
             SELECT $2, e.id, f.fire_seq, e.version, e.namespace, e.name, 'exhausted'
             FROM ended e JOIN fenced f ON f.schedule_id = e.id
-            RETURNING id, at)
-        INSERT INTO scheduler.outbox (audit_id, at) SELECT id, at FROM entry
+            RETURNING id, at, schedule_id, fence, version, namespace, name),
+        owed AS (INSERT INTO scheduler.outbox (audit_id, at) SELECT id, at FROM entry)
+        SELECT id, at, schedule_id, fence, version, namespace, name FROM entry
         """, types: [.uuidArray, .timestamptz, .uuid])
 
     /// Timers first, then schedules, both in the order of their ids, as commands lock them: no deadlock.
@@ -45,5 +46,19 @@ package enum ExhaustionTable {
     package static func exhaust(_ ids: [ScheduleID], at now: Instant) -> [Call] {
         let bound = UUIDValue.lowest(at: now.adding(milliseconds: -RecallTable.reach))
         return [lockStatement(.ids(ids)), exhaustStatement(.ids(ids), .instant(now), .uuid(bound))]
+    }
+
+    /// The entries that ``exhaust(_:at:)``'s last call wrote, to be told.
+    package static func entries(of rows: PostgresRows) throws(PostgresError) -> [(id: Int64, entry: AuditEntry)] {
+        var entries: [(Int64, AuditEntry)] = []
+        for row in rows {
+            var entry = AuditEntry(
+                at: try row.instant(1), namespace: try row.text(5), action: "exhausted", fence: try row.int64(3))
+            entry.schedule = try row.scheduleID(2)
+            entry.version = try row.int64(4)
+            entry.name = try row.text(6)
+            entries.append((try row.int64(0), entry))
+        }
+        return entries
     }
 }

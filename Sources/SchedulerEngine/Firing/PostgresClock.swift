@@ -46,11 +46,13 @@ package final class PostgresClock: Sendable {
     }
 
     /// How far the machine's wall clock is from PostgreSQL's, in milliseconds.
-    package func skewMilliseconds() -> Int64 {
+    package func skewMilliseconds() -> Int64 { Self.machineNow().milliseconds - now().milliseconds }
+
+    /// The machine's wall clock: for names and comparisons, never for what is due.
+    package static func machineNow() -> Instant {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
-        let local = Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
-        return local - now().milliseconds
+        return Instant(milliseconds: Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000)
     }
 
     /// Asks PostgreSQL once. - Returns: how far the clock jumped, in milliseconds, where it did.

@@ -132,12 +132,15 @@ package final class Recorder: Sendable {
         let settled = teller.takeSettled()
         guard !ended.isEmpty || !settled.isEmpty else { return }
         let now = clock.now()
+        var exhausted: [(id: Int64, entry: AuditEntry)] = []
         do {
             FailPoint.recording.reach()
-            try await connection.transaction { [self] transaction in
-                _ = try await transaction.commit(with: calls(for: ended, settled, at: now))
-            }
+            let calls = calls(for: ended, settled, at: now)
+            let rows = try await connection.transaction { try await $0.commit(with: calls.all) }
             FailPoint.recorded.reach()
+            if let index = calls.exhaustion {
+                exhausted = try ExhaustionTable.entries(of: rows[index])
+            }
         } catch {
             queue.putBack(ended)
             teller.putBack(settled)
@@ -148,18 +151,26 @@ package final class Recorder: Sendable {
         }
         publisher.close(ended.map(\.fire))
         teller.owe(ended.map { .execution(ExecutionEvent($0, finishedAt: now), $0.fire.claim) })
+        teller.owe(exhausted.map { .change(ScheduleChange($0.entry, auditID: $0.id)) })
     }
 
-    private func calls(for ended: [EndedFire], _ settled: EventTeller.Settled, at now: Instant) -> [Call] {
+    /// The writes of one record, and which of them tells who was exhausted.
+    private func calls(
+        for ended: [EndedFire], _ settled: EventTeller.Settled, at now: Instant
+    ) -> (all: [Call], exhaustion: Int?) {
         var calls = [InstanceTable.hold(instance)]
+        var exhaustion: Int?
         if !ended.isEmpty {
             calls.append(ExecutionTable.end(ended.map(\.ending), by: instance, at: now))
             let last = ended.filter(\.fire.isLast).map(\.fire.schedule.id)
-            if !last.isEmpty { calls += ExhaustionTable.exhaust(Array(Set(last)).sorted(), at: now) }
+            if !last.isEmpty {
+                calls += ExhaustionTable.exhaust(Array(Set(last)).sorted(), at: now)
+                exhaustion = calls.count - 1
+            }
         }
         if !settled.claims.isEmpty { calls.append(ClaimTable.delete(settled.claims)) }
         if !settled.changes.isEmpty { calls.append(AuditTable.settle(settled.changes)) }
-        return calls
+        return (calls, exhaustion)
     }
 }
 

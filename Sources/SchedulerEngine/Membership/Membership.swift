@@ -154,7 +154,16 @@ package final class Membership: Sendable {
     /// Follows the bucket for as long as the incarnation lives.
     func watch() async throws {
         let watch = try bucket.watch()
-        defer { watch.cancel() }
+        await withTaskCancellationHandler {
+            await follow(watch)
+        } onCancel: {
+            watch.cancel()
+        }
+        try Task.checkCancellation()
+        throw EngineError(.stream, "the watch of the bucket ended")
+    }
+
+    private func follow(_ watch: BucketWatch) async {
         var snapshot: Set<InstanceID>?
         for await event in watch {
             let now = MonotonicClock.now()
@@ -180,8 +189,6 @@ package final class Membership: Sendable {
                 refreshView(&state)
             }
         }
-        try Task.checkCancellation()
-        throw EngineError(.stream, "the watch of the bucket ended")
     }
 
     /// The peers that look dead now.

@@ -1,0 +1,18 @@
+package import Migrations
+package import PostgresClient
+
+/// The schema that this program knows: the files of `migrations/`, embedded.
+package enum Schema {
+    package static func migrator(_ configuration: PostgresConfiguration) throws -> Migrator {
+        try Migrator(configuration, migrations: migrations())
+    }
+
+    static func migrations() throws -> [Migration] {
+        try Migration.parse([
+            ("m0001_scheduler.up.sql", text(PackageResources.m0001_scheduler_up_sql)),
+            ("m0001_scheduler.down.sql", text(PackageResources.m0001_scheduler_down_sql)),
+        ])
+    }
+
+    private static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
+}

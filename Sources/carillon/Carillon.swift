@@ -1,0 +1,13 @@
+import ArgumentParser
+
+/// The scheduler for NATS.
+@main
+struct Carillon: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "carillon",
+        abstract: "Sends commands over NATS at a time, on a rhythm, or when asked.",
+        version: version,
+        subcommands: [ServeCommand.self, MigrateCommand.self])
+
+    static let version = "0.1.0"
+}

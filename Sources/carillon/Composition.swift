@@ -1,0 +1,57 @@
+import Logging
+import Migrations
+import NATSClient
+import PostgresClient
+import Recurrence
+import SchedulerAPI
+import SchedulerCore
+import SchedulerEngine
+import SchedulerStore
+import ServiceLifecycle
+import ZoneData
+
+/// Puts the service together: connections, engine, commands. Nothing here decides anything.
+struct Composition: Sendable {
+    let settings: Settings
+    let rules: TargetRules
+    let logger: Logger
+
+    /// The services, in the order of their dependence; they shut down in reverse.
+    func services() async throws -> [any Service] {
+        let configuration = try settings.engine()
+        let links = Session.Links(
+            prompt: try await connect("prompt") { $0.sendAsap = true },
+            gathered: try await connect("gathered") { _ in },
+            serving: try await connect("serving") { $0.sendAsap = true })
+        let zones = ZoneDatabase()
+        let engine = Engine(
+            configuration: configuration, links: links,
+            compiler: ScheduleCompiler(
+                zones: { name throws(ZoneError) in try zones.rules(for: name) }, rules: rules),
+            logger: logger)
+        let commands = CommandService(
+            engine: engine, connection: links.serving,
+            settings: CommandService.Settings(
+                defaults: settings.defaults, mostSchedules: settings.mostSchedules, version: Carillon.version),
+            logger: logger)
+        return [Connections(links: links), engine, commands]
+    }
+
+    private func connect(
+        _ name: String, _ configure: (inout NATSConfiguration) -> Void
+    ) async throws -> NATSConnection {
+        var configuration = settings.nats(name: name)
+        configure(&configuration)
+        return try await NATSConnection.connect(configuration, within: nil)
+    }
+}
+
+/// Keeps the connections open until everything that uses them has ended.
+private struct Connections: Service {
+    let links: Session.Links
+
+    func run() async throws {
+        try? await gracefulShutdown()
+        for connection in [links.serving, links.gathered, links.prompt] { await connection.close() }
+    }
+}
