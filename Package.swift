@@ -72,11 +72,24 @@ let package = Package(
                 "Recurrence", "JSONText", "SchedulerCore", "SchedulerWire", "NATSClient", "PostgresClient",
                 "SchedulerStore", "SchedulerEngine", lifecycle, logging,
             ]),
+        module(
+            "ServiceFixture", ["JSONText", "LocalServers", "NATSClient", "PostgresClient", "SchedulerStore"]),
         .executableTarget(
             name: "carillon",
             dependencies: [
                 "Recurrence", "ZoneData", "SchedulerCore", "SchedulerWire", "NATSClient", "PostgresClient",
                 "Migrations", "SchedulerStore", "SchedulerEngine", "SchedulerAPI", arguments, lifecycle, logging, yams,
+            ], swiftSettings: settings),
+
+        tests(of: "Recurrence"),
+        tests(of: "ZoneData", ["Recurrence"]),
+        tests(of: "JSONText"),
+        tests(of: "SchedulerWire", ["JSONText"]),
+        tests(of: "LocalServers"),
+        .testTarget(
+            name: "IntegrationTests",
+            dependencies: [
+                "carillon", "ServiceFixture", "LocalServers", "JSONText", "NATSClient", "PostgresClient",
             ], swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]

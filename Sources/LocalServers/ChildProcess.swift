@@ -18,7 +18,7 @@ package final class ChildProcess: Sendable {
         var status: Int32?
     }
 
-    package let pid: pid_t
+    package let pid: Int32
     private let state: Mutex<State>
 
     /// - Parameters:
@@ -148,7 +148,7 @@ package final class ChildProcess: Sendable {
 /// Asks again every 5 ms until the answer is yes.
 ///
 /// - Returns: whether it was within the limit; `false` early where the task is cancelled.
-func waitUntil(_ limit: Duration, _ condition: () async -> Bool) async -> Bool {
+package func waitUntil(_ limit: Duration, _ condition: () async -> Bool) async -> Bool {
     let end = ContinuousClock.now + limit
     while !(await condition()) {
         guard ContinuousClock.now < end, (try? await Task.sleep(for: .milliseconds(5))) != nil else { return false }

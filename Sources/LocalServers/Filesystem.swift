@@ -1,9 +1,9 @@
 import Glibc
 
 /// The few things that private servers need of files.
-enum Filesystem {
+package enum Filesystem {
     /// Makes a folder and those above it, where they are missing.
-    static func makeFolder(_ path: String, mode: mode_t = 0o755) throws(LocalServerError) {
+    package static func makeFolder(_ path: String, mode: UInt32 = 0o755) throws(LocalServerError) {
         var made = ""
         for part in path.split(separator: "/") {
             made += "/\(part)"
@@ -14,7 +14,7 @@ enum Filesystem {
     }
 
     /// Makes an empty folder under the system's temporary one that others can pass through, not list.
-    static func makeTemporaryFolder() throws(LocalServerError) -> String {
+    package static func makeTemporaryFolder() throws(LocalServerError) -> String {
         let parent = environment("TMPDIR") ?? "/tmp"
         var template = Array("\(parent)/carillon-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else {
@@ -27,14 +27,14 @@ enum Filesystem {
     }
 
     /// Removes a file or a folder with all that is in it; what is not there is no error.
-    static func remove(_ path: String) {
+    package static func remove(_ path: String) {
         // `unlink` takes a symbolic link itself and refuses a folder: nothing outside of the folder is reached.
         guard unlink(path) != 0, errno == EISDIR || errno == EPERM else { return }
         for name in names(in: path) { remove("\(path)/\(name)") }
         rmdir(path)
     }
 
-    static func write(_ text: String, to path: String) throws(LocalServerError) {
+    package static func write(_ text: String, to path: String) throws(LocalServerError) {
         let file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
         guard file >= 0 else { throw LocalServerError(.system, "expected to write \(path), got \(lastError)") }
         defer { close(file) }
@@ -45,7 +45,7 @@ enum Filesystem {
     }
 
     /// The last bytes of a file, at most so many; empty where there is none.
-    static func tail(_ path: String, bytes limit: Int = 4096) -> String {
+    package static func tail(_ path: String, bytes limit: Int = 4096) -> String {
         let file = open(path, O_RDONLY | O_CLOEXEC)
         guard file >= 0 else { return "" }
         defer { close(file) }
@@ -58,7 +58,7 @@ enum Filesystem {
     }
 
     /// A program by its name: on the PATH, or where Debian keeps servers that it leaves off a user's PATH.
-    static func program(_ name: String) -> String? {
+    package static func program(_ name: String) -> String? {
         if name.contains("/") { return access(name, X_OK) == 0 ? name : nil }
         let folders = (environment("PATH") ?? "").split(separator: ":").map(String.init)
         return (folders + ["/usr/sbin", "/usr/local/sbin", "/usr/local/bin", "/usr/bin"])
@@ -66,13 +66,13 @@ enum Filesystem {
             .first { access($0, X_OK) == 0 }
     }
 
-    static func environment(_ name: String) -> String? {
+    package static func environment(_ name: String) -> String? {
         guard let value = getenv(name), value.pointee != 0 else { return nil }
         return String(cString: value)
     }
 
     /// The names in a folder; empty where there is none.
-    static func names(in folder: String) -> [String] {
+    package static func names(in folder: String) -> [String] {
         guard let stream = opendir(folder) else { return [] }
         defer { closedir(stream) }
         var names: [String] = []

@@ -1,0 +1,209 @@
+import Migrations
+import Glibc
+package import JSONText
+package import LocalServers
+package import NATSClient
+package import PostgresClient
+import SchedulerStore
+
+/// A whole system on real servers: a nats-server, a PostgreSQL with the schema applied, and as many instances of the
+/// service as asked for, each a process of its own. For tests and benchmarks.
+///
+/// It ends everything it started when it goes.
+package final class ServiceFixture: Sendable {
+    /// What a fixture is made of.
+    package struct Options: Sendable {
+        package var instances = 1
+        package var leaseSeconds = 2.0
+        /// Further settings of the instances' environment.
+        package var environment: [String: String] = [:]
+        /// fsync of PostgreSQL; off where the machine does not crash.
+        package var fsync = false
+        package var natsConfiguration = ""
+        package var targets = """
+            targets:
+              - namespace: "*"
+                subject: demo.>
+                delivery: [jetstream, core]
+            """
+
+        package init() {}
+    }
+
+    package let nats: NATSServer
+    package let postgres: PostgresServer
+    package let options: Options
+    /// A connection of the test's own.
+    package let client: NATSConnection
+    package let database: PostgresConnection
+    /// Where the instances' logs and files lie.
+    package let folder: String
+
+    private init(
+        nats: NATSServer, postgres: PostgresServer, options: Options, client: NATSConnection,
+        database: PostgresConnection, folder: String
+    ) {
+        self.nats = nats
+        self.postgres = postgres
+        self.options = options
+        self.client = client
+        self.database = database
+        self.folder = folder
+    }
+
+    /// Starts servers and applies the schema; starts no instance yet.
+    package static func start(_ options: Options = Options()) async throws -> ServiceFixture {
+        let nats = try NATSServer(configuration: options.natsConfiguration)
+        let postgres = try PostgresServer(fsync: options.fsync)
+        async let natsStarted: Void = nats.start()
+        async let postgresStarted: Void = postgres.start()
+        _ = try await (natsStarted, postgresStarted)
+        try await postgres.createDatabase("carillon")
+        let url = await postgres.url(database: "carillon")
+        _ = try await Schema.migrator(PostgresConfiguration(url)).up()
+        var configuration = NATSConfiguration(servers: [await nats.url], name: "fixture")
+        configuration.sendAsap = true
+        let client = try await NATSConnection.connect(configuration, within: .seconds(10))
+        let database = try PostgresConnection(PostgresConfiguration(url), reopens: true)
+        let folder = try Filesystem.makeTemporaryFolder()
+        try Filesystem.write(options.targets, to: folder + "/targets.yaml")
+        return ServiceFixture(
+            nats: nats, postgres: postgres, options: options, client: client, database: database, folder: folder)
+    }
+
+    deinit { Filesystem.remove(folder) }
+
+    /// Ends the servers; call it after the instances are gone.
+    package func stop() async {
+        await client.close()
+        await database.close()
+        await nats.remove()
+        await postgres.remove()
+    }
+
+    /// The program under test: beside the running test or benchmark, or what `CARILLON_BIN` names.
+    package static var program: String {
+        if let path = getenv("CARILLON_BIN") { return String(cString: path) }
+        var buffer = [CChar](repeating: 0, count: 4096)
+        let count = readlink("/proc/self/exe", &buffer, buffer.count - 1)
+        let own = String(decoding: buffer[..<max(0, count)].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        let folder = own.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
+        // Under `swift test` the runner is the toolchain's; the build folder is the working directory's.
+        let beside = folder + "/carillon"
+        return access(beside, X_OK) == 0 ? beside : ".build/debug/carillon"
+    }
+
+    /// Starts one instance and waits until it is a ready member.
+    package func startInstance(
+        _ name: String = "one", environment: [String: String] = [:], waits: Bool = true
+    ) async throws -> ServiceInstance {
+        var variables = [
+            "PATH": getenv("PATH").map { String(cString: $0) } ?? "/usr/bin:/bin",
+            "NATS_URL": await nats.url, "DATABASE_URL": await postgres.url(database: "carillon"),
+            "SERVICE_NAME": name, "TARGETS_FILE": folder + "/targets.yaml",
+            "LOCK_TIMEOUT_SECONDS": String(options.leaseSeconds), "MAX_SCHEDULES_PER_CREATOR": "1000000",
+        ]
+        variables.merge(options.environment) { $1 }
+        variables.merge(environment) { $1 }
+        let log = folder + "/\(name).log"
+        let process = try ChildProcess([Self.program, "serve"], environment: variables, logPath: log)
+        let instance = ServiceInstance(name: name, process: process, logPath: log)
+        if waits { try await waitUntilReady(instance) }
+        return instance
+    }
+
+    /// Waits until an instance says that it is ready.
+    package func waitUntilReady(_ instance: ServiceInstance, within limit: Duration = .seconds(20)) async throws {
+        let name = instance.name
+        let isReady = await waitUntil(limit) {
+            guard let statuses = try? await self.statuses() else { return false }
+            return statuses.contains { $0["instance_name"]?.string == name && $0["ready"]?.bool == true }
+        }
+        guard isReady else {
+            throw FixtureError(description: "'\(name)' did not become ready:\n\(instance.logTail)")
+        }
+    }
+
+    /// What `admin.system.status` says; with several instances, ask often enough to hear each.
+    package func statuses() async throws -> [JSONValue] {
+        var statuses: [JSONValue] = []
+        for _ in 0..<4 {
+            let reply = try await client.request(try Subject("scheduler.admin.system.status"), timeout: .seconds(2))
+            if let status = try JSONValue.parse(reply.payload)["system"] { statuses.append(status) }
+        }
+        return statuses
+    }
+
+    /// Sends a command of a namespace. - Returns: the reply, whether a success or an error.
+    package func command(
+        _ command: String, _ body: String, namespace: String = "test", timeout: Duration = .seconds(5)
+    ) async throws -> JSONValue {
+        let reply = try await client.request(
+            try Subject("scheduler.cmd.\(namespace).\(command)"), payload: Array(body.utf8), timeout: timeout)
+        return try JSONValue.parse(reply.payload)
+    }
+
+    /// Makes a stream for targets.
+    package func makeStream(_ name: String = "DEMO", subjects: String = "demo.js.>") async throws {
+        _ = try await JetStreamAPI(client).createStream(
+            name,
+            configuration: """
+                {"name":"\(name)","subjects":["\(subjects)"],"retention":"limits","storage":"file","discard":"old",\
+                "max_msgs":-1,"max_bytes":-1,"max_age":0,"duplicate_window":120000000000,"num_replicas":1}
+                """)
+    }
+
+    /// Every message of a stream, in its order, read by sequence from its leader.
+    package func messages(of stream: String) async throws -> [StoredMessage] {
+        let api = JetStreamAPI(client)
+        guard let info = try await api.streamInfo(stream), info.lastSequence >= info.firstSequence, info.messages > 0
+        else { return [] }
+        var messages: [StoredMessage] = []
+        for sequence in info.firstSequence...info.lastSequence {
+            messages.append(try await api.message(in: stream, sequence: sequence))
+        }
+        return messages
+    }
+
+    /// Runs one SQL query that reads; every column is read as text.
+    package func rows(_ sql: String) async throws -> [[String?]] {
+        let rows = try await database.query(Statement("fixture \(sql.hashValue)", sql))
+        return try rows.map { row in try (0..<rows.columnCount).map { try row.textOrNil($0) } }
+    }
+
+    /// One number out of the database.
+    package func count(_ sql: String) async throws -> Int64 {
+        try await database.query(Statement("fixture \(sql.hashValue)", sql)).first?.int64(0) ?? 0
+    }
+}
+
+/// One running instance of the service.
+package struct ServiceInstance: Sendable {
+    package let name: String
+    package let process: ChildProcess
+    package let logPath: String
+
+    package var logTail: String { Filesystem.tail(logPath) }
+
+    /// Ends it in good order.
+    package func stop(within limit: Duration = .seconds(15)) async -> Bool {
+        process.signal(SIGTERM)
+        return await process.waitForEnd(limit)
+    }
+
+    /// As a crash would.
+    package func kill() async {
+        process.signal(SIGKILL)
+        _ = await process.waitForEnd(.seconds(5))
+    }
+
+    package func pause() { process.signal(SIGSTOP) }
+    package func resume() { process.signal(SIGCONT) }
+}
+
+/// What a fixture could not do.
+package struct FixtureError: Error, CustomStringConvertible {
+    package let description: String
+
+    package init(description: String) { self.description = description }
+}
