@@ -51,6 +51,7 @@ let package = Package(
         // The faces of the system's libraries and files; they know nothing of scheduling.
         module("ZoneData", ["Recurrence"]),
         module("NATSClient", ["CNATS"]),
+        module("KeyValueLock", ["NATSClient"]),
         module("PostgresClient", ["CPostgres"]),
         module("Migrations", ["PostgresClient"]),
         module("LocalServers"),
@@ -63,8 +64,8 @@ let package = Package(
         module(
             "SchedulerEngine",
             [
-                "CLinux", "Recurrence", "SchedulerCore", "SchedulerWire", "NATSClient", "PostgresClient",
-                "SchedulerStore", deque, lifecycle, logging,
+                "CLinux", "Recurrence", "SchedulerCore", "SchedulerWire", "NATSClient", "KeyValueLock",
+                "PostgresClient", "SchedulerStore", deque, lifecycle, logging,
             ]),
         module(
             "SchedulerAPI",
@@ -81,11 +82,25 @@ let package = Package(
                 "Migrations", "SchedulerStore", "SchedulerEngine", "SchedulerAPI", arguments, lifecycle, logging, yams,
             ], swiftSettings: settings),
 
+        // Measured beside the floor, a C program that does only the durable work of firing.
+        .executableTarget(name: "CarillonFloor", dependencies: ["CNATS", "CPostgres"]),
+        .executableTarget(
+            name: "CarillonBench",
+            dependencies: [
+                "carillon", "ServiceFixture", "LocalServers", "JSONText", "NATSClient", "PostgresClient", arguments,
+            ], swiftSettings: settings),
+
         tests(of: "Recurrence"),
         tests(of: "ZoneData", ["Recurrence"]),
         tests(of: "JSONText"),
         tests(of: "SchedulerWire", ["JSONText"]),
         tests(of: "LocalServers"),
+        .target(
+            name: "PostgresTestSupport", dependencies: ["PostgresClient"], path: "Tests/PostgresTestSupport",
+            swiftSettings: settings),
+        tests(of: "PostgresClient", ["PostgresTestSupport"]),
+        tests(of: "Migrations", ["PostgresClient", "PostgresTestSupport"]),
+        tests(of: "NATSClient", ["KeyValueLock"]),
         .testTarget(
             name: "IntegrationTests",
             dependencies: [

@@ -31,7 +31,7 @@ final class ObserverList: Sendable {
         }
     }
 
-    func forEach(_ body: (any ConnectionObserver) -> Void) {
+    func tell(_ body: (any ConnectionObserver) -> Void) {
         for observer in list.withLock({ $0.compactMap(\.observer) }) { body(observer) }
     }
 }
@@ -50,7 +50,7 @@ enum Metronome {
             while !isDone() {
                 let _: Void? = pause.wait(atMost: period.nanoseconds) { _ in nil }
                 let now = MonotonicClock.now()
-                observers.forEach { $0.tick(now) }
+                observers.tell { $0.tick(now) }
             }
         }
     }

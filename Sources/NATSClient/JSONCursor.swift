@@ -3,19 +3,19 @@
 ///
 /// It is lenient about what it skips and strict about what it reads. Depth is bounded, so that no reply can exhaust the
 /// stack.
-struct JSONCursor {
-    static let maximumDepth = 32
+package struct JSONCursor {
+    package static let maximumDepth = 32
 
-    let bytes: UnsafeRawBufferPointer
-    private(set) var position = 0
-    private(set) var hasFailed = false
+    package let bytes: UnsafeRawBufferPointer
+    package private(set) var position = 0
+    package private(set) var hasFailed = false
 
-    init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
+    package init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
 
     /// Visits the members of the object that comes next. `body` reads a member's value or leaves it.
     /// False when there is no well-formed object.
     @discardableResult
-    mutating func forEachMember(_ body: (UnsafeRawBufferPointer, inout JSONCursor) -> Void) -> Bool {
+    package mutating func forEachMember(_ body: (UnsafeRawBufferPointer, inout JSONCursor) -> Void) -> Bool {
         guard take(UInt8(ascii: "{")) else { return fail() }
         if take(UInt8(ascii: "}")) { return true }
         repeat {
@@ -31,7 +31,7 @@ struct JSONCursor {
 
     /// Visits the elements of the array that comes next, as above.
     @discardableResult
-    mutating func forEachElement(_ body: (inout JSONCursor) -> Void) -> Bool {
+    package mutating func forEachElement(_ body: (inout JSONCursor) -> Void) -> Bool {
         guard take(UInt8(ascii: "[")) else { return fail() }
         if take(UInt8(ascii: "]")) { return true }
         repeat {
@@ -45,7 +45,7 @@ struct JSONCursor {
     }
 
     /// A whole number without sign, fraction or exponent; nil and unmoved for anything else.
-    mutating func unsigned() -> UInt64? {
+    package mutating func unsigned() -> UInt64? {
         skipSpace()
         var at = position
         var value: UInt64 = 0
@@ -62,7 +62,7 @@ struct JSONCursor {
     }
 
     /// A whole number that may be negative.
-    mutating func signed() -> Int64? {
+    package mutating func signed() -> Int64? {
         skipSpace()
         let start = position
         let isNegative = position < bytes.count && bytes[position] == UInt8(ascii: "-")
@@ -74,14 +74,14 @@ struct JSONCursor {
         return isNegative ? -Int64(magnitude) : Int64(magnitude)
     }
 
-    mutating func bool() -> Bool? {
+    package mutating func bool() -> Bool? {
         if word("true") { return true }
         if word("false") { return false }
         return nil
     }
 
     /// A string with its escapes undone; nil and unmoved if there is none.
-    mutating func string() -> String? {
+    package mutating func string() -> String? {
         let start = position
         guard let raw = stringBytes() else {
             position = start
@@ -92,7 +92,7 @@ struct JSONCursor {
     }
 
     /// The bytes between the quotes, escapes as they stand.
-    mutating func stringBytes() -> UnsafeRawBufferPointer? {
+    package mutating func stringBytes() -> UnsafeRawBufferPointer? {
         guard take(UInt8(ascii: "\"")) else { return nil }
         let start = position
         while position < bytes.count {
@@ -107,24 +107,25 @@ struct JSONCursor {
     }
 
     /// Passes over one value of any kind.
-    mutating func skip() {
+    package mutating func skip() {
         skipSpace()
         var depth = 0
         repeat {
             skipSpace()
-            guard position < bytes.count else { return _ = fail() }
+            guard position < bytes.count else { return giveUp() }
             switch bytes[position] {
             case UInt8(ascii: "{"), UInt8(ascii: "["):
                 depth += 1
                 position += 1
-                if depth > Self.maximumDepth { return _ = fail() }
+                if depth > Self.maximumDepth { return giveUp() }
             case UInt8(ascii: "}"), UInt8(ascii: "]"):
+                if depth == 0 { return giveUp() }
                 depth -= 1
                 position += 1
             case UInt8(ascii: "\""):
-                if stringBytes() == nil { return _ = fail() }
+                if stringBytes() == nil { return giveUp() }
             case UInt8(ascii: ","), UInt8(ascii: ":"):
-                if depth == 0 { return _ = fail() }
+                if depth == 0 { return giveUp() }
                 position += 1
             default: skipLiteral()
             }
@@ -136,7 +137,7 @@ struct JSONCursor {
         while position < bytes.count, bytes[position] > 0x20, !",:]}[{\"".utf8.contains(bytes[position]) {
             position += 1
         }
-        if position == start { _ = fail() }
+        if position == start { giveUp() }
     }
 
     private mutating func word(_ text: StaticString) -> Bool {
@@ -160,8 +161,10 @@ struct JSONCursor {
         while position < bytes.count, bytes[position] <= 0x20 { position += 1 }
     }
 
+    private mutating func giveUp() { hasFailed = true }
+
     private mutating func fail() -> Bool {
-        hasFailed = true
+        giveUp()
         return false
     }
 
@@ -202,7 +205,7 @@ struct JSONCursor {
 
 extension UnsafeRawBufferPointer {
     /// Compares with a name in the source, without making a String.
-    func equals(_ text: StaticString) -> Bool {
+    package func equals(_ text: StaticString) -> Bool {
         text.withUTF8Buffer { elementsEqual($0) }
     }
 }

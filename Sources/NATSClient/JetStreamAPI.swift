@@ -116,7 +116,7 @@ package struct JetStreamAccount: Sendable, Equatable {
 }
 
 /// A JSON string with quotes. For texts that are printable ASCII already, such as subjects and names.
-func jsonString(_ text: String) -> String {
+package func jsonString(_ text: String) -> String {
     var result = "\""
     for scalar in text.unicodeScalars {
         switch scalar {

@@ -7,7 +7,8 @@ package struct BucketKey: Hashable, Sendable, CustomStringConvertible {
         let isPlain = text.utf8.allSatisfy { byte in
             (0x30...0x39).contains(byte) || (0x61...0x7A).contains(byte | 0x20) || "-/_=.".utf8.contains(byte)
         }
-        let hasEmptyToken = text.utf8.split(separator: 0x2E, omittingEmptySubsequences: false).contains(where: \.isEmpty)
+        let tokens = text.utf8.split(separator: 0x2E, omittingEmptySubsequences: false)
+        let hasEmptyToken = tokens.contains(where: \.isEmpty)
         guard isPlain, !hasEmptyToken, text.utf8.count <= 512 else {
             throw NATSError(
                 .invalidSubject, "A key must be dot-separated tokens of [-/_=a-zA-Z0-9], at most 512 bytes.",
@@ -25,6 +26,13 @@ package struct BucketEntry: Sendable, Equatable {
     /// back when a server loses power: no fencing token.
     package var revision: UInt64
     package var isDeleted: Bool
+
+    package init(key: String, value: [UInt8], revision: UInt64, isDeleted: Bool) {
+        self.key = key
+        self.value = value
+        self.revision = revision
+        self.isDeleted = isDeleted
+    }
 }
 
 /// A JetStream key-value bucket, as far as it is safe on nats-server 2.9.10.
@@ -180,5 +188,12 @@ package struct KeyValueBucket: Sendable {
                 .invalidSubject, "A bucket's name must match [A-Za-z0-9_-]{1,128}.",
                 context: SubjectGrammar.printable(name))
         }
+    }
+}
+
+extension KeyValueBucket {
+    /// The same bucket through another face of the API, such as one with a shorter time-out.
+    package func with(_ jetstream: JetStreamAPI) -> KeyValueBucket {
+        KeyValueBucket(name: name, jetstream: jetstream, info: info)
     }
 }

@@ -47,7 +47,8 @@ final class LibraryOptions {
         try must(
             natsOptions_SetReconnectBufSize(pointer, Int32(clamping: configuration.reconnectBufferBytes)),
             "reconnectBufferBytes")
-        try must(natsOptions_SetWriteDeadline(pointer, configuration.writeDeadline.libraryMilliseconds), "writeDeadline")
+        let deadline = configuration.writeDeadline.libraryMilliseconds
+        try must(natsOptions_SetWriteDeadline(pointer, deadline), "writeDeadline")
         try must(natsOptions_SetPingInterval(pointer, configuration.pingInterval.libraryMilliseconds), "pingInterval")
         try must(natsOptions_SetMaxPingsOut(pointer, Int32(clamping: configuration.maximumPingsOut)), "maximumPingsOut")
         try must(natsOptions_SetIOBufSize(pointer, Int32(clamping: configuration.ioBufferBytes)), "ioBufferBytes")

@@ -86,7 +86,7 @@ extension NATSConnection {
             return current.link
         }
         if old != nil {
-            observers.forEach { $0.linkWasLost() }
+            observers.tell { $0.linkWasLost() }
             failFlushes()
         }
         var pause = configuration.reconnectWait.nanoseconds
@@ -159,7 +159,7 @@ extension NATSConnection {
         }
         failFlushes()
         subscriptions.endAll()
-        observers.forEach { $0.connectionWasClosed() }
+        observers.tell { $0.connectionWasClosed() }
         answerFirstLink(.failure(.connectionClosed))
         let closers = supervision.update { state in
             state.isClosed = true
@@ -178,12 +178,12 @@ extension NATSConnection {
         guard supervision.read({ $0.generation == generation && !$0.isClosing }) else { return }
         switch event {
         case .closed:
-            observers.forEach { $0.linkWasLost() }
+            observers.tell { $0.linkWasLost() }
             events.send(.linkLost("libnats closed the link for good; a new one is made."))
             supervision.update { $0.isLinkLost = true }
         case .disconnected:
             supervision.update { $0.counters.disconnects += 1 }
-            observers.forEach { $0.linkWasLost() }
+            observers.tell { $0.linkWasLost() }
             events.send(.disconnected)
         case .reconnected:
             supervision.update { state in
@@ -209,7 +209,7 @@ extension NATSConnection {
                 return
             }
             if violation.operation == .publish {
-                observers.forEach { $0.publishWasForbidden(on: violation.subject) }
+                observers.tell { $0.publishWasForbidden(on: violation.subject) }
             }
             events.send(.permissionViolation(violation))
         default:

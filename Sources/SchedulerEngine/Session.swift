@@ -1,3 +1,4 @@
+import KeyValueLock
 import Logging
 package import NATSClient
 package import PostgresClient
@@ -31,7 +32,7 @@ package final class Session: Sendable {
     let gate: Gate
     let leaving = Flag()
     /// The lock under which single jobs run.
-    let roleLock: KeyValueLock?
+    let roleLock: KeyValueLock
 
     /// The process's connections to NATS: one sends at once, one gathers writes, one serves commands and the bucket.
     package struct Links: Sendable {
@@ -89,7 +90,10 @@ package final class Session: Sendable {
         recaller = Recaller(
             instance: instance, clock: clock, publisher: publisher, records: records, teller: teller)
         self.records = records
-        roleLock = nil
+        let control = connections.upkeep
+        roleLock = KeyValueLock(
+            bucket, owner: configuration.instanceName, lease: configuration.lease,
+            epochSource: { try await LockTable.nextEpoch(of: $0, on: control) })
         self.teller = teller
         self.publisher = publisher
         self.membership = membership

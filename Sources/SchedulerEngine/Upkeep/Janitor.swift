@@ -1,3 +1,4 @@
+import KeyValueLock
 import Logging
 import NATSClient
 import PostgresClient
@@ -49,26 +50,25 @@ struct Janitor: Sendable {
             partitionDays: try await PartitionTable.daysReady(now: now, on: session.connections.upkeep))
     }
 
-    /// Drops what is past its retention; one instance at a time.
+    /// Drops what is past its retention; one instance at a time, so that they do not wait for each other's locks. No
+    /// transaction checks the lock's epoch: to drop twice what is past its time changes nothing.
     func clearOut(now: Instant) async throws {
-        guard let lock = session.roleLock else { return }
+        _ = try await session.roleLock.withLock("janitor", waitingUpTo: .seconds(1)) { [self] _ in
+            try await clearOutLocked(now: now)
+        }
+    }
+
+    private func clearOutLocked(now: Instant) async throws {
         let connection = session.connections.upkeep
         let history = now.adding(milliseconds: -Int64(session.configuration.historyRetentionDays) * Self.day)
-        do {
-            try await lock.withLock("janitor", waitingUpTo: .zero) { _ in
-                let dropped = try await PartitionTable.drop(before: history, on: connection)
-                if !dropped.isEmpty {
-                    session.logger.info("history was dropped", metadata: ["days": "\(dropped.joined(separator: " "))"])
-                }
-                while try await PartitionTable.forgetEndedSchedules(before: history, on: connection) >= 1000 {}
-                _ = try await RequestTable.forget(before: now.adding(milliseconds: -Self.day), on: connection)
-                _ = try await InstanceTable.forgetFenced(
-                    before: now.adding(milliseconds: -7 * Self.day), on: connection)
-                let audit = now.adding(milliseconds: -Int64(session.configuration.auditRetentionDays) * Self.day)
-                _ = try await AuditTable.forget(before: audit, on: connection)
-            }
-        } catch let error as NATSError {
-            session.logger.debug("another instance clears out", metadata: ["error": "\(error)"])
+        let audit = now.adding(milliseconds: -Int64(session.configuration.auditRetentionDays) * Self.day)
+        let dropped = try await PartitionTable.drop(before: history, on: connection)
+        if !dropped.isEmpty {
+            session.logger.info("history was dropped", metadata: ["days": "\(dropped.joined(separator: " "))"])
         }
+        while try await PartitionTable.forgetEndedSchedules(before: history, on: connection) >= 1000 {}
+        _ = try await RequestTable.forget(before: now.adding(milliseconds: -Self.day), on: connection)
+        _ = try await InstanceTable.forgetFenced(before: now.adding(milliseconds: -7 * Self.day), on: connection)
+        _ = try await AuditTable.forget(before: audit, on: connection)
     }
 }

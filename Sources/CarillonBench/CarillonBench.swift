@@ -1,0 +1,69 @@
+import ArgumentParser
+import Glibc
+import LocalServers
+import NATSClient
+import ServiceFixture
+
+/// The workloads, seen by an independent subscriber, with the floor in the same call.
+@main
+struct CarillonBench: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "CarillonBench", abstract: "Measures firing against the floor; build with -c release.",
+        subcommands: [HerdCommand.self, SteadyCommand.self, LatenessCommand.self], defaultSubcommand: HerdCommand.self)
+}
+
+/// Microseconds since 1970 on the machine's wall clock.
+func wallClock() -> Int64 {
+    var time = timespec()
+    clock_gettime(CLOCK_REALTIME, &time)
+    return Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000
+}
+
+func milliseconds(_ microseconds: Int64) -> String {
+    let tenths = (Double(microseconds) / 100).rounded()
+    return "\(Double(Int64(tenths)) / 10) ms"
+}
+
+func rounded(_ number: Double, _ digits: Int = 2) -> Double {
+    let scale = digits == 2 ? 100.0 : 1.0
+    return (number * scale).rounded() / scale
+}
+
+/// A system for one measurement: fsync and synchronous commit on, streams on file, and a stream that takes the commands.
+func benchFixture() async throws -> ServiceFixture {
+    var options = ServiceFixture.Options()
+    options.fsync = true
+    options.leaseSeconds = 5
+    options.targets = "targets:\n  - {namespace: '*', subject: 'bench.>', delivery: [jetstream, core]}\n"
+    let fixture = try await ServiceFixture.start(options)
+    try await fixture.makeStream("BENCH", subjects: "bench.cmd.>")
+    return fixture
+}
+
+/// What a workload's arrivals amount to.
+struct Tally {
+    let arrived: Int
+    let lost: Int
+    let doubled: Int
+    let early: Int
+    let lateness: Quantiles
+
+    /// - Parameter due: when the message with a number was due, in microseconds; nil for one that is not counted.
+    init(_ arrivals: [Arrivals.Arrival], expected: Int, due: (Arrivals.Arrival) -> Int64?) {
+        var lateness: [Int64] = []
+        for arrival in arrivals { if let due = due(arrival) { lateness.append(arrival.at - due) } }
+        arrived = lateness.count
+        lost = max(0, expected - lateness.count)
+        doubled = max(0, lateness.count - expected)
+        early = lateness.count { $0 < 0 }
+        self.lateness = Quantiles(lateness)
+    }
+
+    var line: String {
+        """
+        arrived \(arrived), lost \(lost), doubled \(doubled), early \(early); lateness p50 \
+        \(milliseconds(lateness.value(at: 0.5))), p99 \(milliseconds(lateness.value(at: 0.99))), p99.9 \
+        \(milliseconds(lateness.value(at: 0.999))), max \(milliseconds(lateness.most))
+        """
+    }
+}
