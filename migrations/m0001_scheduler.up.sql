@@ -85,7 +85,8 @@ COMMENT ON TABLE scheduler.timers IS 'The timing wheel: the index on next_fire_a
 COMMENT ON COLUMN scheduler.timers.next_fire_at IS 'When the next occurrence is due, its spread included; NULL when none is to come, or while paused.';
 COMMENT ON COLUMN scheduler.timers.resume_from IS 'The nominal instant of the first occurrence that a paused schedule has not accounted for.';
 COMMENT ON COLUMN scheduler.timers.fire_seq IS 'The fence: grows with each attempt and each event of the schedule.';
-CREATE INDEX timers_due ON scheduler.timers (next_fire_at, priority DESC, partition);
+-- Partial: what waits for nothing has no entry, and a search for IS NULL is not tempted to read them all.
+CREATE INDEX timers_due ON scheduler.timers (next_fire_at, priority DESC, partition) WHERE next_fire_at IS NOT NULL;
 
 -- One row an occurrence, or one for a long run of skipped ones. The key is the hash of the occurrence's identity under
 -- the time it was scheduled for: unique without a second column, and it names the partition (a day, UTC).

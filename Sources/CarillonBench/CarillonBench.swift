@@ -1,5 +1,5 @@
 import ArgumentParser
-import Glibc
+@preconcurrency import Glibc
 import LocalServers
 import NATSClient
 import ServiceFixture
@@ -30,10 +30,15 @@ func rounded(_ number: Double, _ digits: Int = 2) -> Double {
 }
 
 /// A system for one measurement: fsync and synchronous commit on, streams on file, and a stream that takes the commands.
+/// `BENCH_POSTGRES_SETTINGS` holds further settings, separated by commas, for looking into the database.
 func benchFixture() async throws -> ServiceFixture {
+    setlinebuf(stdout)
     var options = ServiceFixture.Options()
     options.fsync = true
     options.leaseSeconds = 5
+    if let settings = getenv("BENCH_POSTGRES_SETTINGS") {
+        options.postgresSettings = String(cString: settings).split(separator: ",").map(String.init)
+    }
     options.targets = "targets:\n  - {namespace: '*', subject: 'bench.>', delivery: [jetstream, core]}\n"
     let fixture = try await ServiceFixture.start(options)
     try await fixture.makeStream("BENCH", subjects: "bench.cmd.>")

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Glibc
 import LocalServers
 import NATSClient
 import ServiceFixture
@@ -42,6 +43,9 @@ struct HerdCommand: AsyncParsableCommand {
             print("  carillon: last after \(rounded(last)) s = \(rounded(last / floorSeconds)) × the floor; \(tally.line)")
             print("  \(inversions(arrivals.all)) of \(n) came behind a lower priority")
             print("  recorded \(recorded) after \(milliseconds(recordedAt)), told and settled \(settled) after \(milliseconds(settledAt))")
+            if let keep = getenv("BENCH_KEEP_LOG") {
+                try Filesystem.write(Filesystem.tail(fixture.postgres.logPath, bytes: 4 << 20), to: String(cString: keep))
+            }
             _ = await instance.stop()
             await fixture.stop()
         }

@@ -59,9 +59,9 @@ struct ScheduleSeed {
     }
 
     private func settle() async throws {
-        try await fixture.database.execute(
-            script: "VACUUM ANALYZE scheduler.timers; VACUUM ANALYZE scheduler.schedules", deadline: .now + .seconds(300))
-        try await fixture.database.execute(script: "CHECKPOINT", deadline: .now + .seconds(300))
+        for command in ["VACUUM ANALYZE scheduler.timers", "VACUUM ANALYZE scheduler.schedules", "CHECKPOINT"] {
+            try await fixture.database.execute(script: command, deadline: .now + .seconds(300))
+        }
     }
 
     private func run(_ sql: String, _ values: [PostgresValue]) async throws {

@@ -119,26 +119,23 @@ package enum ExecutionTable {
         }
     }
 
-    /// Ends executions that this instance holds. The bounds prune partitions before the join begins; a row that is not
-    /// claimed by this instance any more is left alone. No indexed column changes: the update can be HOT.
+    /// Ends executions that this instance holds: for each id one look-up by the key, in the one partition that it names.
+    /// A bound on the range of ids would tempt the planner to read that range, which for a herd is the whole herd. A row
+    /// that is not claimed by this instance any more is left alone. No indexed column changes: the update can be HOT.
     static let endStatement = Statement(
         "executions_end",
         """
         UPDATE scheduler.executions e SET state = u.state, fired_at = u.fired_at, finished_at = $2, reason = u.reason,
             outcome = u.outcome, last_outcome = CASE WHEN u.state = 'dead' THEN 'failed' END, ack_stream = u.stream,
             ack_sequence = u.sequence
-        FROM unnest($5::uuid[], $6::text[], $7::timestamptz[], $8::text[], $9::text[], $10::text[], $11::bigint[])
+        FROM unnest($3::uuid[], $4::text[], $5::timestamptz[], $6::text[], $7::text[], $8::text[], $9::bigint[])
             AS u (id, state, fired_at, reason, outcome, stream, sequence)
-        WHERE e.id = u.id AND e.id BETWEEN $3 AND $4 AND e.state = 'claimed' AND e.claimed_by = $1
-        """, types: [.uuid, .timestamptz, .uuid, .uuid])
+        WHERE e.id = u.id AND e.state = 'claimed' AND e.claimed_by = $1
+        """, types: [.uuid, .timestamptz])
 
-    /// - Parameter endings: not empty.
     package static func end(_ endings: [Ending], by instance: InstanceID, at now: Instant) -> Call {
-        let ids = endings.map(\.id)
-        let low = ids.min()?.uuid ?? UUIDValue(high: 0, low: 0)
-        let high = ids.max()?.uuid ?? UUIDValue(high: 0, low: 0)
-        return endStatement(
-            .id(instance), .instant(now), .uuid(low), .uuid(high), .ids(ids), .texts(endings, \.state.rawValue),
+        endStatement(
+            .id(instance), .instant(now), .uuids(endings, \.id.uuid), .texts(endings, \.state.rawValue),
             .instants(endings, \.firedAt), .texts(endings, \.reason), .texts(endings, \.outcome),
             .texts(endings, \.ackStream),
             .array(

@@ -12,26 +12,30 @@ package enum ExhaustionTable {
     static let exhaustStatement = Statement(
         "schedules_exhaust",
         """
-        WITH ended AS (
+        WITH candidate AS (
+            SELECT s.id FROM scheduler.timers t JOIN scheduler.schedules s ON s.id = t.schedule_id
+            -- A lookup for each schedule: with EXISTS the planner may read all executions once instead.
+            LEFT JOIN LATERAL (
+                SELECT 1 AS found FROM scheduler.executions e
+                WHERE s.schedule_type NOT IN ('once', 'immediate') AND e.schedule_id = s.id AND e.id >= $3
+                    AND e.state = 'claimed' LIMIT 1) open ON true
+            WHERE t.schedule_id = ANY ($1::uuid[]) AND t.next_fire_at IS NULL AND s.state = 'active'
+                AND open.found IS NULL),
+        ended AS (
             UPDATE scheduler.schedules s
             SET state = CASE WHEN s.delete_when_exhausted THEN 'deleted' ELSE 'exhausted' END, ended_at = $2
-            FROM scheduler.timers t
-            WHERE s.id = ANY ($1::uuid[]) AND s.state = 'active' AND t.schedule_id = s.id AND t.next_fire_at IS NULL
-                AND (s.schedule_type IN ('once', 'immediate') OR NOT EXISTS (
-                    SELECT 1 FROM scheduler.executions e
-                    WHERE e.schedule_id = s.id AND e.id >= $3 AND e.state = 'claimed'))
+            FROM candidate WHERE s.id = candidate.id
             RETURNING s.id, s.namespace, s.name, s.version, s.state),
         fenced AS (
             UPDATE scheduler.timers t SET fire_seq = t.fire_seq + 1 FROM ended WHERE t.schedule_id = ended.id
-            RETURNING t.schedule_id, t.fire_seq),
+            RETURNING t.schedule_id, t.fire_seq, ended.version, ended.namespace, ended.name),
         counted AS (
             UPDATE scheduler.namespaces n SET schedule_count = greatest(0, n.schedule_count - e.number)
             FROM (SELECT namespace, count(*) AS number FROM ended GROUP BY namespace) e
             WHERE n.namespace = e.namespace),
         entry AS (
             INSERT INTO scheduler.audit_log (at, schedule_id, fence, version, namespace, name, action)
-            SELECT $2, e.id, f.fire_seq, e.version, e.namespace, e.name, 'exhausted'
-            FROM ended e JOIN fenced f ON f.schedule_id = e.id
+            SELECT $2, f.schedule_id, f.fire_seq, f.version, f.namespace, f.name, 'exhausted' FROM fenced f
             RETURNING id, at, schedule_id, fence, version, namespace, name),
         owed AS (INSERT INTO scheduler.outbox (audit_id, at) SELECT id, at FROM entry)
         SELECT id, at, schedule_id, fence, version, namespace, name FROM entry

@@ -20,6 +20,8 @@ package final class ServiceFixture: Sendable {
         /// fsync of PostgreSQL; off where the machine does not crash.
         package var fsync = false
         package var natsConfiguration = ""
+        /// Further `name=value` settings of PostgreSQL.
+        package var postgresSettings: [String] = []
         package var targets = """
             targets:
               - namespace: "*"
@@ -54,7 +56,7 @@ package final class ServiceFixture: Sendable {
     /// Starts servers and applies the schema; starts no instance yet.
     package static func start(_ options: Options = Options()) async throws -> ServiceFixture {
         let nats = try NATSServer(configuration: options.natsConfiguration)
-        let postgres = try PostgresServer(fsync: options.fsync)
+        let postgres = try PostgresServer(fsync: options.fsync, settings: options.postgresSettings)
         async let natsStarted: Void = nats.start()
         async let postgresStarted: Void = postgres.start()
         _ = try await (natsStarted, postgresStarted)

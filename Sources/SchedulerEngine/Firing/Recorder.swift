@@ -15,7 +15,7 @@ package final class RecordQueue: Sendable {
     }
 
     private static let patience: Int64 = 50_000_000
-    private static let mostPatience: Int64 = 1_000_000_000
+    private static let mostPatience: Int64 = 3_000_000_000
 
     private let batch: Int
     private let state = Mutex(State())
@@ -54,7 +54,7 @@ package final class RecordQueue: Sendable {
     package var count: Int { state.withLock { $0.ended.count } }
 
     /// Waits until a batch should be recorded, or for a second at most.
-    /// - Parameter crowd: how many wait to be published. While they do, records hold back, for a second at most.
+    /// - Parameter crowd: how many wait to be published. While they do, records hold back, for three seconds at most.
     func waitForBatch(crowd: () -> Int) async {
         while !Task.isCancelled, let wait = waitingTime(crowd: crowd()) { await wakeup.wait(atMost: wait) }
     }
@@ -94,7 +94,7 @@ package final class RecordQueue: Sendable {
 /// Writes down how executions ended, in batches, and hands their events on once that is durable.
 ///
 /// A batch goes at 1000 executions or 50 ms after its first. While a crowd waits to be published the recorder holds
-/// back, for a second at most: the machine is the publisher's then, and nobody waits for a record but a recall, which
+/// back, for three seconds at most: the machine is the publisher's then, and nobody waits for a record but a recall, which
 /// hurries the queue.
 package final class Recorder: Sendable {
     private let instance: InstanceID
