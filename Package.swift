@@ -106,6 +106,12 @@ let package = Package(
             dependencies: [
                 "carillon", "ServiceFixture", "LocalServers", "JSONText", "NATSClient", "PostgresClient",
             ], swiftSettings: settings),
+        .testTarget(
+            name: "FaultTests",
+            dependencies: [
+                "carillon", "ServiceFixture", "LocalServers", "JSONText", "NATSClient", "PostgresClient",
+                "Recurrence", "SchedulerCore", "SchedulerEngine",
+            ], swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]
 )

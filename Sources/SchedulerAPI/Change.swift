@@ -45,8 +45,8 @@ struct ChangeRunner: Sendable {
         let reply: [UInt8]
     }
 
-    /// - Parameter body: decides; its transaction is run again after a serialisation failure, so it changes nothing
-    ///   but through it.
+    /// - Parameter body: decides; its transaction is run again where it certainly did not take place (a serialisation
+    ///   failure, a lost session), so it changes nothing but through it.
     /// - Returns: the whole reply.
     func run(
         _ request: CommandRequest, _ options: ChangeOptions,
@@ -80,8 +80,26 @@ struct ChangeRunner: Sendable {
         _ request: CommandRequest, _ options: ChangeOptions, hash: [UInt8], _ envelope: Envelope,
         _ body: @escaping @Sendable (PostgresTransaction) async throws -> Change
     ) async throws -> (Change, [Int64]) {
-        let session = session
-        return try await session.pool.withTransaction(retrying: RetryPolicy(attempts: 4)) { transaction in
+        let policy = RetryPolicy(attempts: 4)
+        var attempt = 1
+        while true {
+            do {
+                return try await session.pool.withConnection {
+                    try await commitOnce(request, options, hash: hash, envelope, on: $0, body)
+                }
+            } catch let error as PostgresError where error.code != .commitUnknown {
+                guard let wait = policy.wait(after: attempt, error, jitter: Double.random(in: 0..<1)) else { throw error }
+                try await Task.sleep(for: wait)
+                attempt += 1
+            }
+        }
+    }
+
+    private func commitOnce(
+        _ request: CommandRequest, _ options: ChangeOptions, hash: [UInt8], _ envelope: Envelope,
+        on connection: PostgresConnection, _ body: @escaping @Sendable (PostgresTransaction) async throws -> Change
+    ) async throws -> (Change, [Int64]) {
+        let (change, rows) = try await SettledTransaction.run(on: connection) { transaction in
             if let requestID = options.requestID {
                 let found = try await RequestTable.find(requestID, in: request.namespace, on: transaction)
                 if let found { throw try Self.outcome(of: found, hash: hash, requestID) }
@@ -96,9 +114,11 @@ struct ChangeRunner: Sendable {
                     RequestTable.insert(
                         requestID, in: request.namespace, bodyHash: hash, reply: reply, at: session.clock.now()))
             }
-            let rows = try await transaction.commit(with: calls)
-            return (change, try change.audits.compactMap { try AuditTable.insertedID(rows[$0.call + 1]) })
+            return (change, calls)
         }
+        // Committed, and its rows lost on the way: the outbox's sweep tells its events.
+        guard let rows else { return (change, []) }
+        return (change, try change.audits.compactMap { try AuditTable.insertedID(rows[$0.call + 1]) })
     }
 
     private static func outcome(

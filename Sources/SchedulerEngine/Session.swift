@@ -136,6 +136,7 @@ extension Session {
                 group.addTask { try await self.recorder.run(on: self.connections.records.1) }
                 group.addTask { try await self.membership.renew() }
                 group.addTask { try await self.membership.watch() }
+                group.addTask { try await ClockKeeper(session: self).run() }
                 group.addTask { try await Watchman(session: self).run() }
                 group.addTask { try await Janitor(session: self).run() }
                 group.addTask { await self.answerRecalls(requests) }

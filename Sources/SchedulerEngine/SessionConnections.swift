@@ -7,7 +7,9 @@ import SchedulerStore
 package struct SessionConnections: Sendable {
     package let claims: (PostgresConnection, PostgresConnection)
     package let records: (PostgresConnection, PostgresConnection)
-    /// The clock, fences and rescues.
+    /// The clock alone: its answers let the lease be renewed, so nothing may stand before them.
+    package let clock: PostgresConnection
+    /// Fences and rescues.
     package let control: PostgresConnection
     /// Partitions, retention, the outbox's sweep.
     package let upkeep: PostgresConnection
@@ -29,13 +31,14 @@ package struct SessionConnections: Sendable {
         hot.planCacheMode = "force_generic_plan"
         claims = (try PostgresConnection(hot, reopens: true), try PostgresConnection(hot, reopens: true))
         records = (try PostgresConnection(hot, reopens: true), try PostgresConnection(hot, reopens: true))
+        clock = try PostgresConnection(plain, reopens: true)
         control = try PostgresConnection(plain, reopens: true)
         upkeep = try PostgresConnection(plain, reopens: true)
         pool = PostgresPool(plain, size: Self.commandConnections, maximumWaiters: 1024)
     }
 
     package func close() async {
-        for connection in [claims.0, claims.1, records.0, records.1, control, upkeep] { await connection.close() }
+        for connection in [claims.0, claims.1, records.0, records.1, clock, control, upkeep] { await connection.close() }
         await pool.shutDown(deadline: .now + .seconds(2))
     }
 }

@@ -9,7 +9,7 @@ import Synchronization
 /// One incarnation's lease, and its sight of the others'.
 ///
 /// # The lease
-/// The key `member.<incarnation>` is created once, renewed by its one writer every third of a lease, and never used
+/// The key `member.<incarnation>` is created once, renewed by its one writer every quarter of a lease, and never used
 /// again. Nothing is granted by reading it: this member trusts in itself until
 ///
 ///     (its last acknowledged renewal's *start*) + lease − margin
@@ -126,7 +126,7 @@ package final class Membership: Sendable {
 
     /// Renews for as long as the incarnation lives. Throws when its key is lost: then it is over.
     func renew() async throws {
-        let pause = lease / 3
+        let pause = lease / 4
         while true {
             try await Task.sleep(for: pause)
             guard MonotonicClock.now() - clock.lastAnswer < pause.nanoseconds else { continue }

@@ -6,7 +6,7 @@ import SchedulerCore
 import SchedulerStore
 import SchedulerWire
 
-/// Looks after the peers: fences the dead, and rescues what they left. Keeps the clock on the same connection.
+/// Looks after the peers: fences the dead, and rescues what they left.
 struct Watchman: Sendable {
     let session: Session
 
@@ -29,13 +29,6 @@ struct Watchman: Sendable {
     }
 
     private func look(on connection: PostgresConnection, rounds: Int) async throws {
-        if rounds % 5 == 0 {
-            if let jump = try await session.clock.sample(on: connection) {
-                session.logger.warning("PostgreSQL's clock jumped", metadata: ["milliseconds": "\(jump)"])
-                session.tell(.clockSkew, "PostgreSQL's clock jumped by \(jump) ms")
-            }
-            session.clock.slew()
-        }
         if rounds % 25 == 0 {
             session.membership.expect(try await InstanceTable.unfenced(on: connection))
         }
@@ -57,6 +50,31 @@ struct Watchman: Sendable {
         let rescued = try await session.rescuer.rescueAll(on: connection)
         if rescued > 0 {
             session.logger.notice("claims of lost members were taken over", metadata: ["claims": "\(rescued)"])
+        }
+    }
+}
+
+/// Asks PostgreSQL for its time, all the while: that is what the clock is told by, and what shows that PostgreSQL is
+/// there. A lease is renewed only after a recent answer, so the questions come a good deal more often than renewals,
+/// and on a connection of their own: a long rescue must not cost the rescuer its lease.
+struct ClockKeeper: Sendable {
+    let session: Session
+
+    private var round: Duration { min(.seconds(1), session.configuration.lease / 10) }
+
+    /// The service's loop. Throws when it is cancelled.
+    func run() async throws {
+        while true {
+            try await Task.sleep(for: round)
+            do {
+                if let jump = try await session.clock.sample(on: session.connections.clock) {
+                    session.logger.warning("PostgreSQL's clock jumped", metadata: ["milliseconds": "\(jump)"])
+                    session.tell(.clockSkew, "PostgreSQL's clock jumped by \(jump) ms")
+                }
+                session.clock.slew()
+            } catch let error as PostgresError {
+                session.logger.debug("PostgreSQL's clock did not answer", metadata: ["error": "\(error)"])
+            }
         }
     }
 }

@@ -1,0 +1,98 @@
+import JSONText
+import LocalServers
+import NATSClient
+import Recurrence
+import ServiceFixture
+import Testing
+
+/// Schedules of which is known, to the millisecond, what they have to fire.
+struct Load: Sendable {
+    enum Delivery: String, Sendable, CaseIterable, CustomTestStringConvertible {
+        case jetstream
+        case core
+
+        var testDescription: String { rawValue }
+    }
+
+    /// The schedules by their ids, each with the instants (ms since 1970) of its occurrences.
+    private(set) var occurrences: [String: Set<Int64>] = [:]
+    let delivery: Delivery
+    let namespace: String
+    /// What the messages are published on; also what an observer listens to.
+    let subject: String
+    let beginsAt: Int64
+    let endsAt: Int64
+
+    var total: Int { occurrences.values.reduce(0) { $0 + $1.count } }
+
+    /// Makes `rate` schedules that fire once a second for `seconds`, spread evenly over the second, and as many
+    /// one-shot ones in all as the recurring ones fire in one second.
+    ///
+    /// All of them catch up on everything (`fire_all`), so that every occurrence has to be delivered, whatever happens.
+    static func start(
+        _ fixture: ServiceFixture, named name: String, delivery: Delivery = .jetstream, rate: Int, seconds: Int,
+        after lead: Int64 = 1500, oneShots: Int = 0
+    ) async throws -> Load {
+        let beginsAt = wallMilliseconds() + lead
+        let endsAt = beginsAt + Int64(seconds) * 1000
+        var load = Load(
+            delivery: delivery, namespace: name, subject: "demo.\(delivery == .core ? "core" : "js").\(name)",
+            beginsAt: beginsAt, endsAt: endsAt)
+        let common = """
+            "target_command":"\(load.subject)","delivery":"\(delivery)","misfire_policy":"fire_all","catchup_limit":1000
+            """
+        var bodies: [(body: String, instants: Set<Int64>)] = []
+        for index in 0..<rate {
+            let first = beginsAt + Int64(index) * 1000 / Int64(rate)
+            let last = first + Int64(seconds - 1) * 1000
+            let timing = """
+                "schedule_type":"interval","interval_seconds":1,"start_at":"\(time(first))","end_at":"\(time(last))"
+                """
+            bodies.append(("{\(timing),\(common)}", Set(stride(from: first, through: last, by: 1000))))
+        }
+        for index in 0..<oneShots {
+            let at = beginsAt + (endsAt - beginsAt) * Int64(index) / Int64(oneShots)
+            bodies.append(("{\"schedule_type\":\"once\",\"run_at\":\"\(time(at))\",\(common)}", [at]))
+        }
+        for (body, instants) in bodies {
+            let reply = try await fixture.changing("schedule.create", body, namespace: name)
+            guard let id = reply["schedule"]?["id"]?.string else {
+                throw FixtureError(description: "expected a schedule, got: \(String(decoding: reply.bytes, as: UTF8.self))")
+            }
+            load.occurrences[id] = instants
+        }
+        return load
+    }
+
+    private static func time(_ milliseconds: Int64) -> String { Instant(milliseconds: milliseconds).rfc3339 }
+}
+
+extension ServiceFixture {
+    /// A changing command, sent again with the same `request_id` for as long as nobody answers or nobody can.
+    ///
+    /// - Parameter body: an object with at least one member.
+    func changing(
+        _ command: String, _ body: String, namespace: String, requestID: String? = nil, within limit: Duration = .seconds(30)
+    ) async throws -> JSONValue {
+        let requestID = requestID ?? "r\(UInt64.random(in: 0...UInt64.max))"
+        let body = "{\"request_id\":\"\(requestID)\",\(body.dropFirst())"
+        let deadline = ContinuousClock.now + limit
+        while true {
+            do {
+                let reply = try await self.command(command, body, namespace: namespace, timeout: .milliseconds(2500))
+                let code = reply["error"]?["code"]?.int64
+                if code != 503, code != 504 { return reply }
+                guard ContinuousClock.now < deadline else { return reply }
+            } catch let error as NATSError {
+                guard ContinuousClock.now < deadline else { throw error }
+            }
+            try await Task.sleep(for: .milliseconds(50))
+        }
+    }
+
+    /// Waits until `moment`, in milliseconds since 1970: for loads, whose work has times of its own.
+    func reach(_ moment: Int64) async throws {
+        let left = moment - wallMilliseconds()
+        if left > 0 { try await Task.sleep(for: .milliseconds(left)) }
+    }
+}

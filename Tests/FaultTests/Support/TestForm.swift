@@ -1,0 +1,14 @@
+import Glibc
+
+/// Which form of a long test runs.
+enum TestForm {
+    /// `LONG_TESTS=1` asks for the full form.
+    static let isLong = getenv("LONG_TESTS") != nil
+}
+
+/// The machine's wall clock, which the servers under test share.
+func wallMilliseconds() -> Int64 {
+    var time = timespec()
+    clock_gettime(CLOCK_REALTIME, &time)
+    return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
+}
