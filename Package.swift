@@ -84,12 +84,14 @@ let package = Package(
         tests(of: "Recurrence"),
         tests(of: "ZoneData", ["Recurrence"]),
         tests(of: "JSONText"),
-        tests(of: "SchedulerWire", ["JSONText"]),
+        tests(of: "SchedulerCore", ["Recurrence"]),
+        tests(of: "SchedulerWire", ["JSONText", "Recurrence", "SchedulerCore"]),
         tests(of: "LocalServers"),
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
-                "carillon", "ServiceFixture", "LocalServers", "JSONText", "NATSClient", "PostgresClient",
+                "carillon", "ServiceFixture", "LocalServers", "JSONText", "NATSClient", "PostgresClient", "Recurrence",
+                "SchedulerCore", "SchedulerStore",
             ], swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]
