@@ -92,7 +92,7 @@ let package = Package(
             dependencies: [
                 "carillon", "ServiceFixture", "LocalServers", "JSONText", "NATSClient", "PostgresClient", "Recurrence",
                 "SchedulerCore", "SchedulerStore",
-            ], swiftSettings: settings),
+            ], exclude: ["python"], swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]
 )
