@@ -93,7 +93,8 @@ let package = Package(
         tests(of: "Recurrence"),
         tests(of: "ZoneData", ["Recurrence"]),
         tests(of: "JSONText"),
-        tests(of: "SchedulerWire", ["JSONText"]),
+        tests(of: "SchedulerCore", ["Recurrence"]),
+        tests(of: "SchedulerWire", ["JSONText", "Recurrence", "SchedulerCore"]),
         tests(of: "LocalServers"),
         .target(
             name: "PostgresTestSupport", dependencies: ["PostgresClient"], path: "Tests/PostgresTestSupport",
@@ -104,8 +105,9 @@ let package = Package(
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
-                "carillon", "ServiceFixture", "LocalServers", "JSONText", "NATSClient", "PostgresClient",
-            ], swiftSettings: settings),
+                "carillon", "ServiceFixture", "LocalServers", "JSONText", "NATSClient", "PostgresClient", "Recurrence",
+                "SchedulerCore", "SchedulerStore",
+            ], exclude: ["python"], swiftSettings: settings),
         .testTarget(
             name: "FaultTests",
             dependencies: [

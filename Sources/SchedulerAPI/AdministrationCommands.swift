@@ -1,6 +1,6 @@
+import JSONText
 import PostgresClient
 import Recurrence
-import JSONText
 import SchedulerCore
 import SchedulerEngine
 import SchedulerStore

@@ -130,7 +130,8 @@ package struct CommandService: Service {
             }
             try connection.publish(subject, headers: headers, payload: reply)
         } catch {
-            logger.warning("a reply could not be sent", metadata: ["subject": "\(message.subject)", "error": "\(error)"])
+            logger.warning(
+                "a reply could not be sent", metadata: ["subject": "\(message.subject)", "error": "\(error)"])
         }
     }
 }

@@ -25,14 +25,20 @@ final class MicroResponder: Sendable {
             name: "carillon", id: UUIDValue.version7(at: now, random: &random).hexadecimal, version: version,
             description: "Sends commands at a time, on a rhythm, or when asked", metadata: ["prefix": names.prefix])
         let commands = CommandHandlers.names.map { name in
-            (name, MicroEndpoint(
-                name: "\(name.noun)-\(name.verb)", subject: "\(names.prefix).cmd.*.\(name.noun).\(name.verb)",
-                queueGroup: "carillon"))
+            (
+                name,
+                MicroEndpoint(
+                    name: "\(name.noun)-\(name.verb)", subject: "\(names.prefix).cmd.*.\(name.noun).\(name.verb)",
+                    queueGroup: "carillon")
+            )
         }
         let administration = AdministrationCommands.names.map { name in
-            (name, MicroEndpoint(
-                name: "admin-\(name.noun)-\(name.verb)", subject: "\(names.prefix).admin.\(name.noun).\(name.verb)",
-                queueGroup: "carillon"))
+            (
+                name,
+                MicroEndpoint(
+                    name: "admin-\(name.noun)-\(name.verb)", subject: "\(names.prefix).admin.\(name.noun).\(name.verb)",
+                    queueGroup: "carillon")
+            )
         }
         endpoints = commands + administration
     }

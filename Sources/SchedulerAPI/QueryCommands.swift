@@ -12,8 +12,7 @@ struct QueryCommands: Sendable {
 
     func getSchedule(_ request: CommandRequest) async throws -> ReplyMembers {
         var body = BodyReader(request.body)
-        let reference = try body.reference()
-        try body.finish()
+        let reference = try body.finish(with: body.reference())
         let view = try await context.session.pool.withConnection { connection in
             guard
                 let schedule = try await ScheduleTable.find(
@@ -68,8 +67,7 @@ struct QueryCommands: Sendable {
         let schedule: Schedule
         let source: OccurrenceSource
         if body.value("schedule_type") == nil {
-            let reference = try body.reference()
-            try body.finish()
+            let reference = try body.finish(with: body.reference())
             let found = try await context.session.pool.withConnection {
                 try await ScheduleTable.find(reference, in: request.namespace, locking: false, on: $0)
             }
@@ -87,7 +85,7 @@ struct QueryCommands: Sendable {
                 updatedAt: from)
             source = checked.source
         }
-        let fires = nextFires(source, schedule, from, count: count)
+        let fires = nextFires(source, schedule, from, count: count).filter { $0 >= from }
         let zone = try? context.session.compiler.zones(schedule.definition.timing.timezone)
         return { writer in
             writer.name("fires")
@@ -104,11 +102,7 @@ struct QueryCommands: Sendable {
 
     func getExecution(_ request: CommandRequest) async throws -> ReplyMembers {
         var body = BodyReader(request.body)
-        let text = body.string("id", most: 64)
-        try body.finish()
-        guard let text, let id = ExecutionID(text: text) else {
-            throw WireError(.missingField, "expected 'id': an execution's id")
-        }
+        let id = try body.finish(with: body.executionID("id"))
         let found = try await context.session.pool.withConnection {
             try await ExecutionList.find(id, in: request.namespace, on: $0)
         }
@@ -124,13 +118,12 @@ struct QueryCommands: Sendable {
     func listExecutions(_ request: CommandRequest) async throws -> ReplyMembers {
         var body = BodyReader(request.body)
         var filter = ExecutionList.Filter()
-        if body.value("schedule_id") != nil || body.value("schedule_name") != nil {
-            filter.schedule = try await scheduleID(&body, in: request.namespace)
-        }
+        let reference = body.scheduleFilter()
         filter.state = body.choice("status")
         filter.limit = body.limit()
         filter.before = body.cursor().map { ExecutionID($0) }
         try body.finish()
+        if let reference { filter.schedule = try await scheduleID(reference, in: request.namespace) }
         let wanted = filter
         let found = try await context.session.pool.withConnection {
             try await ExecutionList.list(wanted, in: request.namespace, on: $0)
@@ -148,22 +141,11 @@ struct QueryCommands: Sendable {
         }
     }
 
-    private func scheduleID(_ body: inout BodyReader, in namespace: Namespace) async throws -> ScheduleID {
-        let reference: ScheduleReference
-        if let text = body.string("schedule_id", most: 64) {
-            guard let id = ScheduleID(text: text) else {
-                throw WireError(.invalidValue, "/schedule_id: expected a schedule's id, got '\(text)'")
-            }
-            reference = ScheduleReference(id: id)
-        } else {
-            do { reference = ScheduleReference(name: try ScheduleName(body.string("schedule_name", most: 4096) ?? "")) }
-            catch { throw WireError(.invalidValue, "/schedule_name: \(error)") }
-        }
-        let wanted = reference
+    private func scheduleID(_ wanted: ScheduleReference, in namespace: Namespace) async throws -> ScheduleID {
         let found = try await context.session.pool.withConnection {
             try await ScheduleTable.find(wanted, in: namespace, locking: false, on: $0)
         }
-        guard let found else { throw notFound(reference, in: namespace) }
+        guard let found else { throw notFound(wanted, in: namespace) }
         return found.id
     }
 
@@ -193,6 +175,32 @@ struct QueryCommands: Sendable {
 extension BodyReader {
     /// `limit`: 1 to 1000, 100 where it is absent.
     mutating func limit() -> Int { Int(integer("limit", in: 1...1000) ?? 100) }
+
+    /// `id` of an execution; nil with the problem reported.
+    mutating func executionID(_ name: String) -> ExecutionID? {
+        guard case .value(let value) = member(name) else {
+            report(name, "is required: an execution's id", as: .missingField)
+            return nil
+        }
+        guard let text = string(value, name, most: 64) else { return nil }
+        let id = ExecutionID(text: text)
+        if id == nil { report(name, "expected an execution's id, got '\(text)'") }
+        return id
+    }
+
+    /// `schedule_id` or `schedule_name`: whose executions are listed; nil for all, or with the problem reported.
+    mutating func scheduleFilter() -> ScheduleReference? {
+        let (id, name) = (string("schedule_id", most: 64), string("schedule_name", most: 4096))
+        if let id {
+            if let id = ScheduleID(text: id) { return ScheduleReference(id: id) }
+            report("schedule_id", "expected a schedule's id, got '\(id)'")
+        } else if let name {
+            do { return ScheduleReference(name: try ScheduleName(name)) } catch {
+                report("schedule_name", "\(error), got '\(name.prefix(160))'")
+            }
+        }
+        return nil
+    }
 
     /// `cursor`: where the last page ended. Opaque to requesters.
     mutating func cursor() -> UUIDValue? {

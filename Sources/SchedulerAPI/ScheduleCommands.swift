@@ -76,7 +76,11 @@ struct ScheduleDefinitions: Sendable {
         var parsed = BodyReader(request.body)
         let options = ChangeOptions(&parsed)
         let hasID = parsed.value("id") != nil
-        let reference = try parsed.reference()
+        guard let reference = parsed.reference() else {
+            var reader = DefinitionReader(parsed, defaults: context.defaults, zones: context.session.compiler.zones)
+            var body = reader.readUnplaced(idName: try ScheduleName("unknown"))
+            return try body.finish(with: nil)
+        }
         let body = parsed
         let now = context.now
         let context = context
@@ -90,15 +94,15 @@ struct ScheduleDefinitions: Sendable {
             let checked = try read(
                 &body, onto: schedule.definition, id: schedule.id, namespace: request.namespace,
                 anchor: schedule.anchor, now: now)
-            let offset = schedule.spreadOffset
-            let old = schedule.definition
+            let old = schedule
             schedule.definition = checked.definition
             schedule.version += 1
             schedule.updatedAt = now
             schedule.updatedBy = options.actor ?? request.namespace.description
             var change = Change()
             change.schedule = schedule.id
-            if old.timing != checked.definition.timing || schedule.spreadOffset != offset {
+            if old.definition.timing != checked.definition.timing || schedule.spreadOffset != old.spreadOffset {
+                try change.skipPassed(of: old, &timer, as: .superseded, in: context.session, at: now)
                 if schedule.state == .exhausted {
                     guard
                         try await NamespaceTable.take(request.namespace, limit: context.mostSchedules, in: transaction)
@@ -112,7 +116,8 @@ struct ScheduleDefinitions: Sendable {
             timer.fireSequence += 1
             change.recalled = try await RecallTable.mark(schedule.id, now: now, in: transaction)
             let view = ScheduleView(
-                schedule: schedule, timer: timer, nextFires: nextFires(checked.source, schedule, now))
+                schedule: schedule, timer: timer,
+                nextFires: nextFires(checked.source, schedule, now, runCount: timer.runCount))
             change.write(ScheduleTable.update(schedule))
             change.write(TimerTable.update(timer, priority: schedule.definition.priority))
             change.audit(entry("updated", view, before: before, options, at: now))
@@ -140,33 +145,30 @@ struct ScheduleDefinitions: Sendable {
         _ body: inout BodyReader, onto current: ScheduleDefinition?, id: ScheduleID, namespace: Namespace,
         anchor: Instant, now: Instant
     ) throws -> Checked {
-        var reader = DefinitionReader(body, defaults: context.defaults)
+        var reader = DefinitionReader(body, defaults: context.defaults, zones: context.session.compiler.zones)
         let read = reader.read(onto: current, idName: try ScheduleName(id.description))
         body = read.body
-        guard let definition = read.definition else {
-            try body.finish()
+        checkTarget(read, for: namespace, &body)
+        var meaning: (source: OccurrenceSource, first: Instant)?
+        if let timing = read.timing {
+            let isRetimed = current?.timing != timing
+            meaning = self.meaning(
+                of: timing, grace: read.graceMilliseconds, anchor: isRetimed ? now : anchor, isRetimed: isRetimed, now,
+                &body)
+        }
+        try body.finish()
+        guard let definition = read.definition, let meaning else {
             throw WireError(.internalError, "a definition without a problem could not be read")
         }
-        let isRetimed = current?.timing != definition.timing
-        let meaning = meaning(of: definition, anchor: isRetimed ? now : anchor, isRetimed: isRetimed, now, &body)
-        try body.finish()
-        try checkTarget(of: definition, for: namespace)
-        guard let meaning else { throw WireError(.invalidTiming, "the timing means nothing") }
         return Checked(definition: definition, source: meaning.source, firstOccurrence: meaning.first)
     }
 
     private func meaning(
-        of definition: ScheduleDefinition, anchor: Instant, isRetimed: Bool, _ now: Instant, _ body: inout BodyReader
+        of timing: Timing, grace: Int64, anchor: Instant, isRetimed: Bool, _ now: Instant, _ body: inout BodyReader
     ) -> (source: OccurrenceSource, first: Instant)? {
-        let timing = definition.timing
-        let source: OccurrenceSource
-        do { source = try timing.source(anchor: anchor, zones: context.session.compiler.zones) } catch {
-            body.report(
-                error.field, error.description, as: error.field == "timezone" ? .unknownTimezone : .invalidTiming)
-            return nil
-        }
+        guard let source = source(of: timing, anchor: anchor, &body) else { return nil }
         if isRetimed, timing.type == .once, let runAt = timing.runAt {
-            checkOnce(runAt, grace: definition.misfire.graceMilliseconds, now, &body)
+            checkOnce(runAt, grace: grace, now, &body)
         }
         if let period = source.recurrence.shortestPeriodMilliseconds, timing.spreadMilliseconds > period {
             body.report("spread_seconds", "expected at most the shortest period, \(Double(period) / 1000) s")
@@ -179,6 +181,21 @@ struct ScheduleDefinitions: Sendable {
         return (source, first)
     }
 
+    private func source(of timing: Timing, anchor: Instant, _ body: inout BodyReader) -> OccurrenceSource? {
+        do { return try timing.source(anchor: anchor, zones: context.session.compiler.zones) } catch {
+            guard error.field == "timezone" else {
+                body.report(error.field, error.description, as: .invalidTiming)
+                return nil
+            }
+            if !body.hasProblem("timezone") { body.report("timezone", error.description, as: .unknownTimezone) }
+        }
+        // The expression may be wrong besides; no zone is needed to see that.
+        do { _ = try timing.source(anchor: anchor, zones: { _ in .utc }) } catch {
+            body.report(error.field, error.description, as: .invalidTiming)
+        }
+        return nil
+    }
+
     private func checkOnce(_ runAt: Instant, grace: Int64, _ now: Instant, _ body: inout BodyReader) {
         let most = context.defaults.mostLookaheadDays * 86_400_000
         if runAt.milliseconds(since: now) > most {
@@ -189,29 +206,50 @@ struct ScheduleDefinitions: Sendable {
         }
     }
 
-    private func checkTarget(of definition: ScheduleDefinition, for namespace: Namespace) throws(WireError) {
-        let bytes = definition.payload.count
-        do {
-            try context.session.compiler.targetRules.check(
-                definition.target, delivery: definition.delivery, payloadBytes: bytes, for: namespace)
-        } catch {
-            let detail = WireError.Detail(JSONPointer("/target_command") ?? .root, error.description)
-            throw WireError(.targetNotAllowed, error.description, details: [detail])
+    private func checkTarget(_ read: DefinitionReader.Reading, for namespace: Namespace, _ body: inout BodyReader) {
+        let bytes = read.payload.count
+        if let target = read.target {
+            do {
+                try context.session.compiler.targetRules.check(
+                    target, delivery: read.delivery, payloadBytes: bytes, for: namespace)
+            } catch {
+                let isTooLarge = error.code == .payloadTooLarge
+                body.report(
+                    isTooLarge ? "command_payload" : "target_command", error.description, as: ErrorCode(error.code))
+            }
         }
-        let headers = definition.headers.reduce(1024) { $0 + $1.name.utf8.count + $1.value.utf8.count + 4 }
-        guard bytes + headers <= context.mostMessageBytes else {
-            let text = "payload and headers take \(bytes + headers) bytes, the server's max_payload is \(context.mostMessageBytes)"
-            let detail = WireError.Detail(JSONPointer("/command_payload") ?? .root, text)
-            throw WireError(.payloadTooLarge, text, details: [detail])
+        let headers = read.headers.reduce(1024) { $0 + $1.name.utf8.count + $1.value.utf8.count + 4 }
+        if bytes + headers > context.mostMessageBytes {
+            let most = context.mostMessageBytes
+            body.report(
+                "command_payload",
+                "payload and headers take \(bytes + headers) bytes, the server's max_payload is \(most)",
+                as: .payloadTooLarge)
         }
     }
 }
 
-/// The next fires that replies show.
-func nextFires(_ source: OccurrenceSource, _ schedule: Schedule, _ now: Instant, count: Int = 5) -> [Instant] {
+extension ErrorCode {
+    fileprivate init(_ code: TargetRules.Refusal.Code) {
+        switch code {
+        case .reserved: self = .targetReserved
+        case .notAllowed: self = .targetNotAllowed
+        case .delivery: self = .deliveryNotAllowed
+        case .payloadTooLarge: self = .payloadTooLarge
+        }
+    }
+}
+
+/// The next fires that replies show: what is still to come, within `max_runs`.
+func nextFires(
+    _ source: OccurrenceSource, _ schedule: Schedule, _ now: Instant, runCount: Int64 = 0, count: Int = 5
+) -> [Instant] {
+    let timing = schedule.definition.timing
+    let left = max(0, (timing.runLimit ?? Int64.max) - runCount)
+    let most = min(count, Int(clamping: left))
     var fires: [Instant] = []
-    var cursor: Instant? = schedule.definition.timing.firstOccurrence(of: source, now: now)
-    while let next = cursor, fires.count < count {
+    var cursor: Instant? = timing.firstOccurrence(of: source, now: now)
+    while let next = cursor, fires.count < most {
         fires.append(next)
         cursor = source.next(after: next)
     }
@@ -278,20 +316,29 @@ extension Schedule {
 }
 
 extension BodyReader {
-    /// `id` or `name`: which schedule is meant.
-    mutating func reference() throws(WireError) -> ScheduleReference {
-        if let text = string("id", most: 64) {
-            guard let id = ScheduleID(text: text) else {
-                throw WireError(.invalidValue, "expected a schedule's id, got '\(text)'")
+    /// `id` or `name`: which schedule is meant. Nil where neither can be read, with the problem reported.
+    mutating func reference() -> ScheduleReference? {
+        let (id, name) = (member("id"), member("name"))
+        if case .value(let value) = id {
+            guard let text = string(value, "id", most: 64) else { return nil }
+            if let id = ScheduleID(text: text) { return ScheduleReference(id: id) }
+            report("id", "expected a schedule's id, got '\(text)'")
+        } else if case .value(let value) = name {
+            guard let text = string(value, "name", most: 4096) else { return nil }
+            do { return ScheduleReference(name: try ScheduleName(text)) } catch {
+                report("name", "\(error), got '\(text.prefix(160))'")
             }
-            return ScheduleReference(id: id)
+        } else {
+            report("id", "expected 'id' or 'name': which schedule is meant", as: .missingField)
         }
-        guard let text = string("name", most: 4096) else {
-            throw WireError(.missingField, "expected 'id' or 'name': which schedule is meant")
-        }
-        do { return ScheduleReference(name: try ScheduleName(text)) } catch {
-            throw WireError(.invalidValue, "/name: \(error)")
-        }
+        return nil
+    }
+
+    /// Ends the reading: throws all problems at once. - Parameter value: what was read; its absence is a problem.
+    mutating func finish<Value>(with value: Value?) throws(WireError) -> Value {
+        try finish()
+        guard let value else { throw WireError(.internalError, "a body without a problem could not be read") }
+        return value
     }
 }
 

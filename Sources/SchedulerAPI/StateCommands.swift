@@ -17,8 +17,7 @@ struct StateCommands: Sendable {
 
     private func target(_ body: inout BodyReader) throws -> Target {
         let options = ChangeOptions(&body)
-        let reference = try body.reference()
-        try body.finish()
+        let reference = try body.finish(with: body.reference())
         return Target(options: options, reference: reference)
     }
 
@@ -58,6 +57,7 @@ struct StateCommands: Sendable {
         var body = BodyReader(request.body)
         let target = try target(&body)
         let now = context.now
+        let context = context
         return try await context.runner.run(request, target.options) { transaction in
             var (schedule, timer) = try await transaction.held(target.reference, in: request.namespace)
             try schedule.expect(version: target.options.ifVersion)
@@ -65,6 +65,7 @@ struct StateCommands: Sendable {
             var change = Change()
             change.schedule = schedule.id
             if schedule.state != .exhausted { change.write(NamespaceTable.giveBack(request.namespace)) }
+            try change.skipPassed(of: schedule, &timer, as: .deleted, in: context.session, at: now)
             schedule.state = .deleted
             schedule.touch(now, target.options, request)
             timer.nextFireAt = nil
@@ -151,6 +152,24 @@ extension Change {
         write(TimerTable.update(timer, priority: schedule.definition.priority))
         audit(entry(action, view, before: before, options, at: now))
         reply = { $0.schedule(view) }
+    }
+
+    /// Tells what an edit of the timing, or a deletion, takes away unclaimed: it was due before now. Comes before the
+    /// timer and its generation change.
+    mutating func skipPassed(
+        of schedule: Schedule, _ timer: inout Timer, as reason: SkipReason, in session: Session, at now: Instant
+    ) throws {
+        let compiled = try session.compiler.compile(schedule)
+        let offset = compiled.planner.offset
+        guard let first = timer.resumeFrom ?? timer.nextFireAt?.adding(milliseconds: -offset) else { return }
+        let reason: SkipReason =
+            switch schedule.state {
+            case .paused: .paused
+            case .invalid: .targetRevoked
+            case .active, .exhausted, .deleted: reason
+            }
+        guard let run = compiled.planner.passed(from: first, now: now, reason: reason) else { return }
+        skip(run, of: compiled, &timer, by: session.instance, at: now)
     }
 
     /// Writes a run of skipped occurrences, with a journal row that owes their events.

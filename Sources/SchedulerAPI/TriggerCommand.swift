@@ -13,9 +13,8 @@ struct TriggerCommand: Sendable {
     func trigger(_ request: CommandRequest) async throws -> [UInt8] {
         var body = BodyReader(request.body)
         let options = ChangeOptions(&body)
-        let reference = try body.reference()
         let payload = body.value("payload").map { Array($0.bytes) }
-        try body.finish()
+        let reference = try body.finish(with: body.reference())
         let now = context.now
         // Chosen before the transaction: run again after a lost COMMIT, it meets its own row.
         let ordinal = Int64.random(in: 1...Int64.max)

@@ -83,6 +83,12 @@ package struct ClaimPlanner: Sendable {
         return (skipped, source.next(after: nominalNow).map { $0.adding(milliseconds: offset) })
     }
 
+    /// The occurrences from a timer's next one through `now` that an end of their time, by an edit or a deletion, takes
+    /// away unclaimed: they are told as skipped, or the ledger would have a gap.
+    package func passed(from first: Instant, now: Instant, reason: SkipReason) -> SkipRun? {
+        SkipRun(of: source, from: first, last: now.adding(milliseconds: -offset), reason: reason)
+    }
+
     private func mayFire(_ plan: ClaimPlan) -> Bool {
         runLimit.map { plan.runCount < $0 } ?? true
     }
@@ -108,7 +114,9 @@ package struct ClaimPlanner: Sendable {
             var cursor: Instant? = first
             var made: Int64 = 0
             while let occurrence = cursor, occurrence <= end, made < rule.catchupLimit, mayFire(plan) {
-                fire(occurrence, trigger: .catchup, misfired: true, into: &plan)
+                // Measured from the same now as the newest's lateness.
+                let isMisfired = newest.milliseconds - occurrence.milliseconds + lateness > rule.graceMilliseconds
+                fire(occurrence, trigger: .catchup, misfired: isMisfired, into: &plan)
                 cursor = source.next(after: occurrence)
                 made += 1
             }

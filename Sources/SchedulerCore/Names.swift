@@ -1,8 +1,13 @@
 /// Why a name was refused: what was expected, in words.
 package struct NameError: Error, Hashable, Sendable, CustomStringConvertible {
     package let description: String
+    /// The name is well formed, and nobody's to use.
+    package let isReserved: Bool
 
-    package init(_ description: String) { self.description = description }
+    package init(_ description: String, isReserved: Bool = false) {
+        self.description = description
+        self.isReserved = isReserved
+    }
 }
 
 /// The creator's identity: the subject token that NATS permissions pin. `[A-Za-z0-9][A-Za-z0-9_-]{0,63}`.
@@ -59,6 +64,11 @@ func isLetterOrDigit(_ byte: UInt8) -> Bool {
 package struct TargetSubject: Hashable, Sendable, CustomStringConvertible {
     package let description: String
 
+    /// Stands in a definition whose target could not be read; such a definition is neither stored nor fired.
+    package static let unread = TargetSubject(unchecked: "_")
+
+    private init(unchecked text: String) { description = text }
+
     package init(_ text: String) throws(NameError) {
         guard !text.isEmpty, text.utf8.count <= 255 else {
             throw NameError("expected a subject of 1 to 255 bytes, got \(text.utf8.count)")
@@ -73,10 +83,10 @@ package struct TargetSubject: Hashable, Sendable, CustomStringConvertible {
             }
         }
         guard !text.hasPrefix("$") else {
-            throw NameError("subjects that begin with '$' belong to NATS, got '\(text)'")
+            throw NameError("subjects that begin with '$' belong to NATS, got '\(text)'", isReserved: true)
         }
         guard text != "_INBOX", !text.hasPrefix("_INBOX.") else {
-            throw NameError("'_INBOX' subjects are reply inboxes, got '\(text)'")
+            throw NameError("'_INBOX' subjects are reply inboxes, got '\(text)'", isReserved: true)
         }
         description = text
     }

@@ -27,6 +27,15 @@ package struct TargetRule: Hashable, Sendable {
 package struct TargetRules: Hashable, Sendable {
     /// Why a target is refused; the words are for the requester.
     package struct Refusal: Error, Hashable, Sendable, CustomStringConvertible {
+        package enum Code: Hashable, Sendable {
+            /// One of the scheduler's own subjects: no rule can allow it.
+            case reserved
+            case notAllowed
+            case delivery
+            case payloadTooLarge
+        }
+
+        package let code: Code
         package let description: String
     }
 
@@ -50,20 +59,25 @@ package struct TargetRules: Hashable, Sendable {
     ) throws(Refusal) {
         let subject = target.description
         guard subject != ownPrefix, !subject.hasPrefix(ownPrefix + ".") else {
-            throw Refusal(description: "'\(subject)' is one of the scheduler's own subjects")
+            throw Refusal(code: .reserved, description: "'\(subject)' is one of the scheduler's own subjects")
         }
         let named = visible(to: namespace).filter { $0.subject.matches(subject) }
         guard !named.isEmpty else {
-            throw Refusal(description: "'\(subject)' is not allowed for namespace '\(namespace)'")
+            throw Refusal(
+                code: .notAllowed, description: "'\(subject)' is not allowed for namespace '\(namespace)'")
         }
         let delivering = named.filter { $0.delivery.contains(delivery) }
         guard !delivering.isEmpty else {
             let allowed = Set(named.flatMap { $0.delivery.map(\.rawValue) }).sorted().joined(separator: ", ")
-            throw Refusal(description: "'\(subject)' allows delivery by \(allowed), not by \(delivery.rawValue)")
+            throw Refusal(
+                code: .delivery,
+                description: "'\(subject)' allows delivery by \(allowed), not by \(delivery.rawValue)")
         }
         guard delivering.contains(where: { $0.maxPayloadBytes.map { payloadBytes <= $0 } ?? true }) else {
             let most = delivering.compactMap(\.maxPayloadBytes).max() ?? 0
-            throw Refusal(description: "'\(subject)' takes payloads of at most \(most) bytes, got \(payloadBytes)")
+            throw Refusal(
+                code: .payloadTooLarge,
+                description: "'\(subject)' takes payloads of at most \(most) bytes, got \(payloadBytes)")
         }
     }
 }

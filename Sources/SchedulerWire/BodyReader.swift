@@ -1,5 +1,6 @@
 package import JSONText
 package import Recurrence
+import SchedulerCore
 
 /// Reads the members of one JSON object and collects every problem, so that a requester learns all of them at once.
 ///
@@ -162,6 +163,23 @@ extension BodyReader {
             return nil
         }
         return instant
+    }
+
+    /// An instant, or a local time of a zone: in a gap the first valid instant after it, in a repeat the first pass.
+    mutating func instant(_ name: String, localTo zone: String, _ zones: ZoneLookup) -> Instant? {
+        guard let text = string(name, most: 64) else { return nil }
+        if let instant = Instant(rfc3339: text) { return instant }
+        guard let local = LocalDateTime(iso8601: text) else {
+            report(name, "expected 2026-11-21T09:30:00Z, or 2026-11-21T09:30:00 in 'timezone', got '\(text)'")
+            return nil
+        }
+        let rules: ZoneRules
+        // A zone that is not known is reported where the timing is read as a whole.
+        do { rules = try zones(zone) } catch { return .latest }
+        switch rules.resolve(local) {
+        case .unique(let instant), .repeated(first: let instant, second: _), .gap(firstValid: let instant):
+            return instant
+        }
     }
 
     package mutating func choice<Choice: RawRepresentable & CaseIterable>(

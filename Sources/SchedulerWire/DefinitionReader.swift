@@ -30,36 +30,61 @@ package struct DefinitionReader {
 
     private var body: BodyReader
     private let defaults: DefinitionDefaults
+    private let zones: ZoneLookup
     /// A year in seconds: the longest of the durations that are not the misfire's.
     private static let longestSeconds = 31_622_400.0
 
-    package init(_ body: BodyReader, defaults: DefinitionDefaults) {
+    /// - Parameter zones: what a local `run_at` is read with.
+    package init(_ body: BodyReader, defaults: DefinitionDefaults, zones: @escaping ZoneLookup) {
         self.body = body
         self.defaults = defaults
+        self.zones = zones
     }
 
-    /// Reads onto `current`, or onto the defaults where there is none. Nil where a required field is missing or wrong;
-    /// the problems are in the reader that comes back.
-    package mutating func read(
-        onto current: ScheduleDefinition?, idName: ScheduleName
-    ) -> (definition: ScheduleDefinition?, body: BodyReader) {
+    /// What could be read. Each part stands by itself, so that what is wrong with one hides no problem of another.
+    package struct Reading {
+        /// The reader with all problems found so far.
+        package var body: BodyReader
+        /// The whole; nil where a part of it is missing or wrong.
+        package let definition: ScheduleDefinition?
+        /// The timing, where the fields that decide over its occurrences could be read.
+        package let timing: Timing?
+        package let target: TargetSubject?
+        package let graceMilliseconds: Int64
+        package let delivery: Delivery
+        package let payload: [UInt8]
+        package let headers: [UserHeader]
+    }
+
+    /// Reads onto `current`, or onto the defaults where there is none. Every problem is in the reader that comes back.
+    package mutating func read(onto current: ScheduleDefinition?, idName: ScheduleName) -> Reading {
         let name = readName(current?.name, otherwise: idName)
         let timing = readTiming(current?.timing)
         let target = readTarget(current?.target)
-        guard let name, let timing, let target else {
-            // Read the rest all the same: every problem is reported at once.
-            if let placeholder = try? TargetSubject("x") {
-                var rest = ScheduleDefinition(name: idName, timing: Timing(type: .immediate), target: placeholder)
-                readRest(&rest)
-            }
-            return (nil, body)
+        var rest =
+            current ?? initial(name: idName, timing: timing ?? Timing(type: .immediate), target: target ?? .unread)
+        readRest(&rest)
+        var definition: ScheduleDefinition?
+        if let name, let timing, let target, body.problems.isEmpty {
+            rest.name = name
+            rest.timing = timing
+            rest.target = target
+            definition = rest
         }
-        var definition = current ?? initial(name: name, timing: timing, target: target)
-        definition.name = name
-        definition.timing = timing
-        definition.target = target
-        readRest(&definition)
-        return (definition, body)
+        return Reading(
+            body: body, definition: definition, timing: timing, target: target,
+            graceMilliseconds: rest.misfire.graceMilliseconds, delivery: rest.delivery, payload: rest.payload,
+            headers: rest.headers)
+    }
+
+    /// Reads a patch whose schedule is not known, for its problems only.
+    package mutating func readUnplaced(idName: ScheduleName) -> BodyReader {
+        if case .value = body.member("target_command") { _ = readTarget(nil) }
+        if case .value = body.member("schedule_type") { _ = body.choice("schedule_type", of: ScheduleType.self) }
+        readTimingFields(onto: Timing(type: .immediate), discard: true)
+        var rest = initial(name: idName, timing: Timing(type: .immediate), target: .unread)
+        readRest(&rest)
+        return body
     }
 
     private func initial(name: ScheduleName, timing: Timing, target: TargetSubject) -> ScheduleDefinition {
@@ -92,7 +117,8 @@ package struct DefinitionReader {
         case .value(let value):
             guard let text = body.string(value, "target_command", most: 4096) else { return nil }
             do { return try TargetSubject(text) } catch {
-                body.report("target_command", error.description)
+                body.report(
+                    "target_command", error.description, as: error.isReserved ? .targetReserved : .invalidValue)
                 return nil
             }
         }
@@ -123,7 +149,8 @@ extension DefinitionReader {
         switch body.member("schedule_type") {
         case .absent where current != nil: timing = current ?? Timing(type: .immediate)
         case .absent, .null:
-            body.report("schedule_type", "is required: one of 'cron', 'interval', 'once', 'immediate'", as: .missingField)
+            body.report(
+                "schedule_type", "is required: one of 'cron', 'interval', 'once', 'immediate'", as: .missingField)
             readTimingFields(onto: Timing(type: .immediate), discard: true)
             return nil
         case .value:
@@ -144,13 +171,13 @@ extension DefinitionReader {
     @discardableResult
     private mutating func readTimingFields(onto initial: Timing, discard: Bool) -> Timing? {
         var timing = initial
-        let before = body.problems.count
         set("cron_expression", &timing.cronExpression, default: nil) { $0.string("cron_expression", most: 256) }
         set("interval_seconds", &timing.intervalMilliseconds, default: nil) {
             $0.milliseconds("interval_seconds", seconds: 0.1...3_155_760_000)
         }
-        set("run_at", &timing.runAt, default: nil) { $0.instant("run_at") }
         set("timezone", &timing.timezone, default: defaults.timezone) { $0.string("timezone", most: 64) }
+        let (zone, zones) = (timing.timezone, zones)
+        set("run_at", &timing.runAt, default: nil) { $0.instant("run_at", localTo: zone, zones) }
         set("dst_policy", &timing.dstPolicy, default: .vixie) { $0.choice("dst_policy") }
         set("start_at", &timing.startAt, default: nil) { $0.instant("start_at") }
         set("end_at", &timing.endAt, default: nil) { $0.instant("end_at") }
@@ -159,9 +186,21 @@ extension DefinitionReader {
             $0.milliseconds("spread_seconds", seconds: 0...86_400)
         }
         refuse("rrule")
-        guard !discard else { return nil }
+        guard !discard else {
+            checkExpression(timing.cronExpression)
+            return nil
+        }
         checkTimingFields(timing)
-        return body.problems.count == before ? timing : nil
+        let decisive = ["cron_expression", "interval_seconds", "run_at", "rrule"]
+        return decisive.contains(where: body.hasProblem) ? nil : timing
+    }
+
+    /// Of a schedule whose type is not known: its expression is wrong whatever the type.
+    private mutating func checkExpression(_ text: String?) {
+        guard let text else { return }
+        do { _ = try CronExpression(parsing: text) } catch {
+            body.report("cron_expression", error.description, as: .invalidTiming)
+        }
     }
 
     private mutating func checkTimingFields(_ timing: Timing) {

@@ -91,7 +91,9 @@ extension EventText {
     }
 
     /// Something that concerns the service itself: `<p>.evt._system.system.<event>.<instance>`.
-    package init(system type: EventType, instance: String, name: String, at now: Instant, detail: String, source: String) {
+    package init(
+        system type: EventType, instance: String, name: String, at now: Instant, detail: String, source: String
+    ) {
         let id = Digest.identity("system", type.event, instance, now.rfc3339).text
         let cloudEvent = CloudEvent(
             id: id, source: source, type: type, subject: instance, time: now.rfc3339,

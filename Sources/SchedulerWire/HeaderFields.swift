@@ -42,7 +42,7 @@ extension BodyReader {
     mutating func headers(_ name: String) -> [UserHeader]? {
         guard let value = value(name) else { return nil }
         guard value.kind == .object else {
-            report(name, "expected an object of strings, got \(Self.name(of: value))")
+            report(name, "expected an object of strings, got \(Self.name(of: value))", as: .wrongType)
             return nil
         }
         guard value.count <= UserHeaderRule.mostHeaders else {
@@ -56,11 +56,11 @@ extension BodyReader {
             let path = name + "/" + Self.escaped(member.name)
             guard let text = string(member.value, path, most: UserHeaderRule.mostBytes) else { continue }
             if let problem = UserHeaderRule.problem(name: member.name, value: text) {
-                report(path, problem)
+                report(path, problem, as: .headerRefused)
                 continue
             }
             if headers.contains(where: { $0.name.lowercased() == member.name.lowercased() }) {
-                report(path, "is there twice, but for its case")
+                report(path, "is there twice, but for its case", as: .headerRefused)
             }
             bytes += member.name.utf8.count + text.utf8.count
             headers.append(UserHeader(name: member.name, value: text))
@@ -74,8 +74,12 @@ extension BodyReader {
     /// `metadata`: at most 32 pairs of strings.
     mutating func metadata(_ name: String) -> [UserHeader]? {
         guard let value = value(name) else { return nil }
-        guard value.kind == .object, value.count <= 32 else {
-            report(name, "expected an object of at most 32 strings")
+        guard value.kind == .object else {
+            report(name, "expected an object of strings, got \(Self.name(of: value))", as: .wrongType)
+            return nil
+        }
+        guard value.count <= 32 else {
+            report(name, "expected at most 32 strings, got \(value.count)")
             return nil
         }
         var pairs: [UserHeader] = []
@@ -94,8 +98,12 @@ extension BodyReader {
     /// `tags`: at most 32 of `[A-Za-z0-9:._-]{1,64}`, each once.
     mutating func tags(_ name: String) -> [String]? {
         guard let value = value(name) else { return nil }
-        guard value.kind == .array, value.count <= 32 else {
-            report(name, "expected an array of at most 32 strings")
+        guard value.kind == .array else {
+            report(name, "expected an array of strings, got \(Self.name(of: value))", as: .wrongType)
+            return nil
+        }
+        guard value.count <= 32 else {
+            report(name, "expected at most 32 strings, got \(value.count)")
             return nil
         }
         var tags: [String] = []
