@@ -55,6 +55,8 @@ let package = Package(
         module("Migrations", ["PostgresClient"]),
         module("LocalServers"),
 
+        module("Telemetry", ["Recurrence", "JSONText", logging]),
+
         // The service.
         module(
             "SchedulerStore",
@@ -77,8 +79,9 @@ let package = Package(
         .executableTarget(
             name: "carillon",
             dependencies: [
-                "Recurrence", "ZoneData", "SchedulerCore", "SchedulerWire", "NATSClient", "PostgresClient",
-                "Migrations", "SchedulerStore", "SchedulerEngine", "SchedulerAPI", arguments, lifecycle, logging, yams,
+                "Recurrence", "JSONText", "ZoneData", "SchedulerCore", "SchedulerWire", "NATSClient",
+                "PostgresClient", "Migrations", "LocalServers", "Telemetry", "SchedulerStore", "SchedulerEngine",
+                "SchedulerAPI", arguments, lifecycle, logging, signals, yams,
             ], swiftSettings: settings),
 
         tests(of: "Recurrence"),
@@ -86,6 +89,13 @@ let package = Package(
         tests(of: "JSONText"),
         tests(of: "SchedulerWire", ["JSONText"]),
         tests(of: "LocalServers"),
+        tests(of: "Telemetry", ["JSONText", logging]),
+        .testTarget(
+            name: "CarillonTests",
+            dependencies: [
+                "carillon", "JSONText", "LocalServers", "NATSClient", "Recurrence", "SchedulerCore", "SchedulerWire",
+                "Telemetry",
+            ], swiftSettings: settings),
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
