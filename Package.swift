@@ -94,7 +94,7 @@ let package = Package(
             name: "CarillonTests",
             dependencies: [
                 "carillon", "JSONText", "LocalServers", "NATSClient", "Recurrence", "SchedulerCore", "SchedulerWire",
-                "Telemetry",
+                "Telemetry", arguments,
             ], swiftSettings: settings),
         .testTarget(
             name: "IntegrationTests",

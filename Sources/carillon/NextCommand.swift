@@ -26,7 +26,7 @@ struct NextCommand: ParsableCommand {
                 expression: expression, timezone: timezone, dstPolicy: dstPolicy, count: count, start: start)
             for line in try fires.lines() { print(line) }
         } catch {
-            for line in error.lines { Console.error(line) }
+            Console.error(error.lines.joined(separator: "\n"))
             throw ExitCode(EX_DATAERR)
         }
     }

@@ -43,6 +43,9 @@ final class StopRequest: Sendable {
 /// Work that SIGINT and SIGTERM end: the first asks for a good end, a second one ends the process at once, with the
 /// exit code of a shell (128 + the signal).
 enum Termination {
+    /// Signals this close together are one wish: `timeout` and some supervisors signal the process and its group.
+    private static let oneWish = Duration.seconds(1)
+
     static func run(
         trapping signals: [UnixSignal] = [.sigterm, .sigint],
         _ work: @escaping @Sendable (StopRequest) async throws -> Void
@@ -54,9 +57,14 @@ enum Termination {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await work(stop) }
             group.addTask {
+                var first: ContinuousClock.Instant?
                 for await signal in arrivals {
-                    if stop.isRequested { _exit(128 + signal.rawValue) }
-                    await stop.request()
+                    guard let asked = first else {
+                        first = .now
+                        await stop.request()
+                        continue
+                    }
+                    if .now - asked > oneWish { _exit(128 + signal.rawValue) }
                 }
             }
             // The second ends only when it is cancelled.

@@ -20,7 +20,6 @@ import Testing
         ("@yearly", ["2027-01-01T00:00:00Z", "2028-01-01T00:00:00Z"]),
         ("@every 1.5s", ["2026-01-01T00:00:01.500000Z", "2026-01-01T00:00:03Z"]),
     ]) func instantsAreStrictlyLaterAndInUTC(expression: String, expected: [String]) throws {
-        guard expression != "@every 1.5s" || (try? fires(expression)) != nil else { return }
         #expect(try fires(expression, count: 2) == expected)
     }
 

@@ -6,7 +6,7 @@ enum SettingsFile {
         var values: [String: String] = [:]
         var problems: [String] = []
         let known = Set(SettingName.allCases.map(\.rawValue) + SettingName.comingLater)
-        for (index, raw) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+        for (index, raw) in text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).enumerated() {
             let line = trimmed(raw)
             if line.isEmpty || line.hasPrefix("#") { continue }
             let place = "\(path):\(index + 1)"
