@@ -56,6 +56,8 @@ let package = Package(
         module("Migrations", ["PostgresClient"]),
         module("LocalServers"),
 
+        module("Telemetry", ["Recurrence", "JSONText", logging]),
+
         // The service.
         module(
             "SchedulerStore",
@@ -78,8 +80,9 @@ let package = Package(
         .executableTarget(
             name: "carillon",
             dependencies: [
-                "Recurrence", "ZoneData", "SchedulerCore", "SchedulerWire", "NATSClient", "PostgresClient",
-                "Migrations", "SchedulerStore", "SchedulerEngine", "SchedulerAPI", arguments, lifecycle, logging, yams,
+                "Recurrence", "JSONText", "ZoneData", "SchedulerCore", "SchedulerWire", "NATSClient",
+                "PostgresClient", "Migrations", "LocalServers", "Telemetry", "SchedulerStore", "SchedulerEngine",
+                "SchedulerAPI", arguments, lifecycle, logging, signals, yams,
             ], swiftSettings: settings),
 
         // Measured beside the floor, a C program that does only the durable work of firing.
@@ -102,6 +105,13 @@ let package = Package(
         tests(of: "PostgresClient", ["PostgresTestSupport"]),
         tests(of: "Migrations", ["PostgresClient", "PostgresTestSupport"]),
         tests(of: "NATSClient", ["KeyValueLock"]),
+        tests(of: "Telemetry", ["JSONText", logging]),
+        .testTarget(
+            name: "CarillonTests",
+            dependencies: [
+                "carillon", "JSONText", "LocalServers", "NATSClient", "Recurrence", "SchedulerCore", "SchedulerWire",
+                "Telemetry", arguments,
+            ], swiftSettings: settings),
         .testTarget(
             name: "IntegrationTests",
             dependencies: [

@@ -27,4 +27,18 @@ package enum NamespaceTable {
         types: [.text])
 
     package static func giveBack(_ namespace: Namespace) -> Call { giveBackStatement(.text(namespace.description)) }
+
+    static let setLimitStatement = Statement(
+        "namespaces_set_limit",
+        """
+        INSERT INTO scheduler.namespaces (namespace, schedule_count, max_schedules) VALUES ($1, 0, $2)
+        ON CONFLICT (namespace) DO UPDATE SET max_schedules = excluded.max_schedules
+        """, types: [.text, .int64])
+
+    /// Sets how many schedules a namespace may have, in place of the setting.
+    package static func setLimit(
+        _ limit: Int64, of namespace: Namespace, on connection: PostgresConnection
+    ) async throws {
+        _ = try await connection.query(setLimitStatement, [.text(namespace.description), .int64(limit)])
+    }
 }

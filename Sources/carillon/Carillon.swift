@@ -7,7 +7,10 @@ struct Carillon: AsyncParsableCommand {
         commandName: "carillon",
         abstract: "Sends commands over NATS at a time, on a rhythm, or when asked.",
         version: version,
-        subcommands: [ServeCommand.self, MigrateCommand.self])
+        subcommands: [
+            DevCommand.self, ServeCommand.self, MigrateCommand.self, NextCommand.self, ConfigCommand.self,
+            VersionCommand.self,
+        ])
 
     static let version = "0.1.0"
 }

@@ -1,12 +1,10 @@
 import Logging
-import Migrations
 import NATSClient
 import PostgresClient
 import Recurrence
 import SchedulerAPI
 import SchedulerCore
 import SchedulerEngine
-import SchedulerStore
 import ServiceLifecycle
 import ZoneData
 
@@ -16,13 +14,13 @@ struct Composition: Sendable {
     let rules: TargetRules
     let logger: Logger
 
-    /// The services, in the order of their dependence; they shut down in reverse.
-    func services() async throws -> [any Service] {
+    /// The services, in the order of their dependence; they shut down in reverse. Waits for NATS.
+    func services(_ stop: StopRequest) async throws -> [NamedService] {
         let configuration = try settings.engine()
         let links = Session.Links(
-            prompt: try await connect("prompt") { $0.sendAsap = true },
-            gathered: try await connect("gathered") { _ in },
-            serving: try await connect("serving") { $0.sendAsap = true })
+            prompt: try await connect("prompt", stop) { $0.sendAsap = true },
+            gathered: try await connect("gathered", stop) { _ in },
+            serving: try await connect("serving", stop) { $0.sendAsap = true })
         let zones = ZoneDatabase()
         let engine = Engine(
             configuration: configuration, links: links,
@@ -34,15 +32,21 @@ struct Composition: Sendable {
             settings: CommandService.Settings(
                 defaults: settings.defaults, mostSchedules: settings.mostSchedules, version: Carillon.version),
             logger: logger)
-        return [Connections(links: links), engine, commands]
+        return [
+            NamedService("connections", Connections(links: links)), NamedService("engine", engine),
+            NamedService("commands", commands),
+        ]
     }
 
     private func connect(
-        _ name: String, _ configure: (inout NATSConfiguration) -> Void
+        _ name: String, _ stop: StopRequest, _ configure: (inout NATSConfiguration) -> Void
     ) async throws -> NATSConnection {
         var configuration = settings.nats(name: name)
         configure(&configuration)
-        return try await NATSConnection.connect(configuration, within: nil)
+        let wanted = configuration
+        return try await ServerWait(logger: logger, stop: stop).until("NATS") {
+            try await NATSConnection.connect(wanted, within: .seconds(1))
+        } retries: { ($0 as? NATSError)?.code != .invalidConfiguration }
     }
 }
 

@@ -12,51 +12,66 @@ struct MigrateCommand: AsyncParsableCommand {
     struct Up: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Apply what is missing.")
 
-        @Option(help: "The last version to apply.") var to: Int?
+        @OptionGroup var database: DatabaseOptions
+        @Option(help: "The last version to apply; all by default.") var to: Int?
 
         func run() async throws {
-            let applied = try await MigrateCommand.migrator().up(to: to)
-            print(applied.isEmpty ? "the schema is up to date" : "applied \(applied)")
-        }
-    }
-
-    struct Down: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Take versions back, down to the one named.")
-
-        @Option(help: "The version to keep; 0 takes everything back, with its data.") var to: Int
-
-        func run() async throws {
-            let taken = try await MigrateCommand.migrator().down(to: to)
-            print(taken.isEmpty ? "nothing to take back" : "took back \(taken)")
-        }
-    }
-
-    struct Status: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Show where the schema stands.")
-
-        func run() async throws {
-            for migration in try await MigrateCommand.migrator().status() {
-                print("\(migration.version)\t\(migration.state.rawValue)\t\(migration.name)")
+            try await database.withMigrator { migrator in
+                let applied = try await migrator.up(to: to)
+                print(applied.isEmpty ? "nothing to do: the schema is up to date" : "applied \(list(applied))")
             }
         }
     }
 
-    private static func migrator() throws -> Migrator {
-        try Schema.migrator(PostgresConfiguration(CommandLineEnvironment.settings().databaseURL))
+    struct Down: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Take versions back, down to the one named. Their data goes with them.")
+
+        @OptionGroup var database: DatabaseOptions
+        @Option(help: "The version to keep; 0 takes everything back.") var to: Int
+
+        func run() async throws {
+            try await database.withMigrator { migrator in
+                let taken = try await migrator.down(to: to)
+                print(taken.isEmpty ? "nothing to take back" : "took back \(list(taken))")
+            }
+        }
+    }
+
+    struct Status: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Show each version: applied, pending, drifted or newer.")
+
+        @OptionGroup var database: DatabaseOptions
+
+        func run() async throws {
+            try await database.withMigrator { migrator in
+                for migration in try await migrator.status() {
+                    print("\(migration.version)\t\(migration.state.rawValue)\t\(migration.name)")
+                }
+            }
+        }
+    }
+
+    private static func list(_ versions: [Int]) -> String {
+        (versions.count == 1 ? "version " : "versions ") + versions.map { "\($0)" }.joined(separator: ", ")
     }
 }
 
-/// Refuses to start on a schema that is not this program's.
-struct SchemaGuard: Sendable {
-    let settings: Settings
+/// Where the database is.
+struct DatabaseOptions: ParsableArguments {
+    @Option(name: .customLong("database-url"), help: "postgres://user@host:port/database; DATABASE_URL and PG* count too.")
+    var databaseURL: String?
+    @Option(help: ArgumentHelp("A file of NAME=value lines; CARILLON_CONFIG names one too.", valueName: "file"))
+    var config: String?
 
-    func check() async throws {
-        let status = try await Schema.migrator(PostgresConfiguration(settings.databaseURL)).status()
-        let unsound = status.filter { $0.state != .applied }
-        guard unsound.isEmpty else {
-            throw CommandLineEnvironment.refusal(
-                unsound.map { "schema version \($0.version) (\($0.name)) is \($0.state.rawValue)" }
-                    + ["run 'carillon migrate up', or a newer carillon"])
+    func withMigrator(_ body: (Migrator) async throws -> Void) async throws {
+        var options = SettingsOptions()
+        options.config = config
+        options.databaseURL = databaseURL
+        let url = try CommandLineEnvironment.values(options)[SettingName.databaseURL.rawValue]
+        try await CommandLineEnvironment.endingInOneLine {
+            try await body(Schema.migrator(PostgresConfiguration(url)))
         }
     }
 }

@@ -1,29 +1,29 @@
-import UnixSignals
 import ArgumentParser
-import Glibc
 import Logging
-import SchedulerCore
-import ServiceLifecycle
 
 /// `carillon serve`: one instance of the service.
 struct ServeCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "serve", abstract: "Run an instance against a NATS server and a PostgreSQL database.")
+        commandName: "serve", abstract: "Run an instance against a NATS server and a PostgreSQL database.",
+        discussion: """
+            Settings come from flags, then the environment, then the file that --config or CARILLON_CONFIG names. \
+            SIGTERM ends it in good order, a second one at once.
+            """)
+
+    @OptionGroup var options: SettingsOptions
 
     func run() async throws {
-        let settings = try CommandLineEnvironment.settings()
+        let settings = try CommandLineEnvironment.settings(options)
         let rules = try CommandLineEnvironment.targetRules(settings)
-        var logger = Logger(label: "carillon")
-        logger.logLevel = Logger.Level(rawValue: settings.logLevel) ?? .info
-        try await SchemaGuard(settings: settings).check()
-        let services = try await Composition(settings: settings, rules: rules, logger: logger).services()
-        let group = ServiceGroup(
-            configuration: ServiceGroupConfiguration(
-                services: services.map {
-                    .init(
-                        service: $0, successTerminationBehavior: .gracefullyShutdownGroup,
-                        failureTerminationBehavior: .gracefullyShutdownGroup)
-                }, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
-        try await group.run()
+        let logger = settings.logger(label: "carillon")
+        try await CommandLineEnvironment.endingInOneLine {
+            try await Termination.run { stop in
+                logger.info("starting", metadata: ["version": "\(Carillon.version)", "settings": "\(settings)"])
+                try await SchemaGuard(settings: settings, logger: logger).check(stop)
+                let composition = Composition(settings: settings, rules: rules, logger: logger)
+                try await ServiceRun.run(try await composition.services(stop), stop: stop, logger: logger)
+                logger.info("stopped")
+            }
+        }
     }
 }

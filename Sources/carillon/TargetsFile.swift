@@ -1,49 +1,121 @@
-import Glibc
 import SchedulerCore
 import Yams
 
-/// The allow-list as a YAML file (contract.md §6, `TARGETS_FILE`).
-struct TargetsFile: Decodable {
-    struct Entry: Decodable {
-        let namespace: String
-        let subject: String
-        let delivery: [String]?
-        let max_payload_bytes: Int?
-    }
-
-    let targets: [Entry]
-
-    /// What is wrong with a file, in words.
-    struct Problem: Error, CustomStringConvertible {
-        let description: String
-    }
-
-    /// - Parameter text: the file's content.
-    static func rules(from text: String, ownPrefix: String) throws -> TargetRules {
-        let file: TargetsFile
-        do { file = try YAMLDecoder().decode(TargetsFile.self, from: text) } catch {
-            throw Problem(description: "expected 'targets:' with a list of entries: \(error)")
+/// The allow-list as a YAML file (contract.md §6, `TARGETS_FILE`). Read node by node, so that every problem is told,
+/// with the entry's index, the field and the line.
+enum TargetsFile {
+    /// - Parameters:
+    ///   - text: the file's content.
+    ///   - ownPrefix: the scheduler's own first token.
+    static func read(_ text: String, ownPrefix: String) -> (rules: TargetRules, problems: [String]) {
+        var problems: [String] = []
+        var rules: [TargetRule] = []
+        do {
+            let document = try Yams.compose(yaml: text)
+            guard let targets = document?.mapping?["targets"]?.sequence else {
+                problems.append("expected 'targets:' with a list of entries")
+                return (TargetRules(rules: [], ownPrefix: ownPrefix), problems)
+            }
+            for name in document?.mapping?.keys.compactMap(\.string) ?? [] where name != "targets" {
+                problems.append("there is no field '\(name)'; expected 'targets'")
+            }
+            for (index, node) in targets.enumerated() {
+                var entry = TargetEntry(node, place: "targets[\(index)]")
+                if let rule = entry.rule() { rules.append(rule) }
+                problems += entry.problems
+            }
+        } catch {
+            // One line: the parser's own has the text around the place, over several.
+            problems.append("expected YAML, got: " + "\(error)".split(separator: "\n").prefix(2).joined(separator: " "))
         }
-        let rules = try file.targets.enumerated().map { index, entry in
-            do { return try entry.rule() } catch { throw Problem(description: "targets[\(index)]: \(error)") }
-        }
-        return TargetRules(rules: rules, ownPrefix: ownPrefix)
+        return (TargetRules(rules: rules, ownPrefix: ownPrefix), problems)
     }
 }
 
-extension TargetsFile.Entry {
-    fileprivate func rule() throws -> TargetRule {
-        let deliveries = try (delivery ?? ["jetstream"]).compactMap { text -> Delivery? in
-            // Known to the contract, not yet to this version: allowed, and of no use.
-            if text == "request" { return nil }
-            guard let delivery = Delivery(rawValue: text) else {
-                throw TargetsFile.Problem(
-                    description: "delivery: expected 'jetstream', 'core' or 'request', got '\(text)'")
-            }
-            return delivery
+/// One entry of the list, as it is read.
+private struct TargetEntry {
+    private static let fields = ["namespace", "subject", "delivery", "max_payload_bytes"]
+
+    private let node: Node
+    private let place: String
+    private(set) var problems: [String] = []
+
+    init(_ node: Node, place: String) {
+        self.node = node
+        self.place = place
+    }
+
+    private mutating func report(_ field: String, _ problem: String, at node: Node? = nil) {
+        let line = (node ?? self.node).mark.map { " (line \($0.line))" } ?? ""
+        problems.append("\(place)\(field.isEmpty ? "" : ".\(field)"): \(problem)\(line)")
+    }
+
+    /// Nil where something is wrong; the problems say what.
+    mutating func rule() -> TargetRule? {
+        guard let mapping = node.mapping else {
+            report("", "expected an entry with 'namespace' and 'subject'")
+            return nil
         }
+        for key in mapping.keys where !Self.fields.contains(key.string ?? "") {
+            let name = key.string ?? "?"
+            let later = name == "payload_schema" ? "comes in a later version" : "is no field of an entry"
+            report(name, later, at: key)
+        }
+        let namespace = readNamespace(mapping["namespace"])
+        let subject = readSubject(mapping["subject"])
+        let deliveries = readDelivery(mapping["delivery"])
+        let maxPayloadBytes = readMaxPayloadBytes(mapping["max_payload_bytes"])
+        guard problems.isEmpty, let namespace, let subject else { return nil }
         return TargetRule(
-            namespace: namespace == "*" ? nil : try Namespace(namespace), subject: try SubjectPattern(subject),
-            delivery: Set(deliveries), maxPayloadBytes: max_payload_bytes)
+            namespace: namespace, subject: subject, delivery: deliveries, maxPayloadBytes: maxPayloadBytes)
+    }
+
+    /// Nil inside for `"*"`.
+    private mutating func readNamespace(_ node: Node?) -> Namespace?? {
+        guard let text = node?.string, !text.isEmpty else {
+            report("namespace", "is required: a namespace, or \"*\"", at: node)
+            return nil
+        }
+        if text == "*" { return .some(nil) }
+        do { return try Namespace(text) } catch {
+            report("namespace", "\(error), got '\(text)'", at: node)
+            return nil
+        }
+    }
+
+    private mutating func readSubject(_ node: Node?) -> SubjectPattern? {
+        guard let text = node?.string, !text.isEmpty else {
+            report("subject", "is required: a subject, with * or > as wildcards", at: node)
+            return nil
+        }
+        do { return try SubjectPattern(text) } catch {
+            report("subject", "\(error)", at: node)
+            return nil
+        }
+    }
+
+    private mutating func readDelivery(_ node: Node?) -> Set<Delivery> {
+        guard let node else { return [.jetstream] }
+        guard let items = node.sequence else {
+            report("delivery", "expected a list of jetstream, core, request", at: node)
+            return []
+        }
+        var deliveries: Set<Delivery> = []
+        for item in items {
+            if let delivery = item.string.flatMap(Delivery.init(rawValue:)) {
+                deliveries.insert(delivery)
+            } else if item.string != "request" {
+                // `request` is known to the contract, not yet to this version: allowed, and of no use.
+                report("delivery", "expected jetstream, core or request, got '\(item.string ?? "?")'", at: item)
+            }
+        }
+        return deliveries
+    }
+
+    private mutating func readMaxPayloadBytes(_ node: Node?) -> Int? {
+        guard let node else { return nil }
+        if let bytes = node.int, bytes > 0 { return bytes }
+        report("max_payload_bytes", "expected a whole number above 0, got '\(node.string ?? "?")'", at: node)
+        return nil
     }
 }

@@ -1,0 +1,147 @@
+import Glibc
+import Logging
+import NATSClient
+import PostgresClient
+import SchedulerCore
+import SchedulerEngine
+import SchedulerWire
+import Telemetry
+import ZoneData
+
+/// The settings of the service, read and checked. A wrong one is a line; all wrong ones are told together.
+struct Settings: Sendable {
+    var natsURL = "nats://127.0.0.1:4222"
+    var natsCredentials: String?
+    var natsUser: String?
+    var natsPassword: String?
+    var natsToken: String?
+    var natsTLS: NATSConfiguration.TLS?
+    /// Nil: libpq's `PG*` variables alone say where the database is.
+    var databaseURL: String?
+    var serviceName = "carillon"
+    var subjectPrefix = "scheduler"
+    var targetsFile: String?
+    var logLevel = Logger.Level.info
+    var logFormat = LogFormat.json
+    var leaseSeconds: Double
+    var streamReplicas = 1
+    var mostSchedules: Int64 = 1000
+    var historyRetentionDays = 30
+    var auditRetentionDays = 365
+    var defaults = DefinitionDefaults()
+
+    /// What is wrong with the settings, a line each.
+    struct Problems: Error, CustomStringConvertible {
+        let lines: [String]
+        var description: String { lines.joined(separator: "\n") }
+    }
+
+    /// - Parameter values: by the names of ``SettingName``; others are not looked at.
+    init(values: [String: String]) throws(Problems) {
+        var reader = SettingsReader(values)
+        streamReplicas = Int(reader.integer(.streamReplicas, in: 1...5, otherwise: 1))
+        leaseSeconds = reader.seconds(.lease, in: 2...3600, otherwise: streamReplicas > 1 ? 20 : 5)
+        readNATS(&reader)
+        readDatabase(&reader)
+        readService(&reader)
+        readDefaults(&reader)
+        if !reader.problems.isEmpty { throw Problems(lines: reader.problems) }
+    }
+
+    private mutating func readNATS(_ reader: inout SettingsReader) {
+        if let text = reader.text(.natsURL) {
+            // Says nothing of the text, which may hold a password.
+            if let problem = ServerList.problem(in: text) { reader.report(.natsURL, problem) } else { natsURL = text }
+        }
+        natsCredentials = reader.file(.natsCredentials)
+        natsUser = reader.text(.natsUser)
+        natsPassword = reader.text(.natsPassword)
+        natsToken = reader.text(.natsToken)
+        if natsPassword != nil, natsUser == nil { reader.report(.natsPassword, "expected NATS_USER beside it") }
+        let authorities = reader.file(.natsAuthorities)
+        let certificate = reader.file(.natsCertificate)
+        let key = reader.file(.natsKey)
+        if (reader.text(.natsCertificate) == nil) != (reader.text(.natsKey) == nil) {
+            let missing = reader.text(.natsKey) == nil ? SettingName.natsKey : .natsCertificate
+            reader.report(missing, "expected beside the other of NATS_TLS_CERT and NATS_TLS_KEY")
+        }
+        if authorities != nil || certificate != nil {
+            natsTLS = NATSConfiguration.TLS(authorities: authorities, certificate: certificate, key: key)
+        }
+    }
+
+    private mutating func readDatabase(_ reader: inout SettingsReader) {
+        databaseURL = reader.text(.databaseURL)
+        // Says nothing of the text, which may hold a password.
+        do { _ = try PostgresConfiguration(databaseURL) } catch { reader.report(.databaseURL, error.message) }
+    }
+
+    private mutating func readService(_ reader: inout SettingsReader) {
+        reader.read(.serviceName, &serviceName) { text in
+            (1...128).contains(text.utf8.count) && text.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F }
+                ? nil : "1 to 128 printable characters"
+        }
+        reader.read(.subjectPrefix, &subjectPrefix) { text in
+            (1...32).contains(text.utf8.count) && text.utf8.allSatisfy(Self.isPrefixByte)
+                ? nil : "one token [a-z0-9_-]{1,32}"
+        }
+        targetsFile = reader.file(.targetsFile)
+        logLevel = reader.choice(.logLevel, otherwise: .info)
+        logFormat = reader.choice(.logFormat, otherwise: .json)
+        mostSchedules = reader.integer(.mostSchedules, in: 0...Int64.max, otherwise: 1000)
+        historyRetentionDays = Int(reader.integer(.historyRetention, in: 1...3650, otherwise: 30))
+        auditRetentionDays = Int(reader.integer(.auditRetention, in: 1...36500, otherwise: 365))
+    }
+
+    private mutating func readDefaults(_ reader: inout SettingsReader) {
+        let longest = 31_622_400.0
+        let zones = ZoneDatabase()
+        reader.read(.timezone, &defaults.timezone) { text in
+            (try? zones.rules(for: text)) == nil ? "an IANA time zone such as Europe/Paris" : nil
+        }
+        let grace = reader.seconds(.misfireGrace, in: 0...longest, otherwise: 300)
+        defaults.misfireGraceMilliseconds = Int64(grace * 1000)
+        defaults.mostInFlight = Int32(reader.integer(.mostInFlight, in: 1...1_000_000, otherwise: 3))
+        defaults.mostLookaheadDays = reader.integer(.lookaheadDays, in: 1...36500, otherwise: 365)
+        defaults.maxRetries = Int32(reader.integer(.maxRetries, in: 0...1000, otherwise: 3))
+        defaults.retryDelaySeconds = reader.seconds(.retryDelay, in: 0...longest, otherwise: 300)
+    }
+
+    private static func isPrefixByte(_ byte: UInt8) -> Bool {
+        (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte) || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+            || byte == UInt8(ascii: "_") || byte == UInt8(ascii: "-")
+    }
+}
+
+// MARK: - What the parts of the service take from them
+
+extension Settings {
+    func logger(label: String) -> Logger { logFormat.logger(label, level: logLevel) }
+
+    func nats(name: String) -> NATSConfiguration {
+        var configuration = NATSConfiguration(
+            servers: natsURL.split(separator: ",").map(String.init), name: "\(serviceName) \(name)")
+        if let natsCredentials {
+            configuration.authentication = .credentials(file: natsCredentials)
+        } else if let natsToken {
+            configuration.authentication = .token(natsToken)
+        } else if let natsUser {
+            configuration.authentication = .user(natsUser, password: natsPassword ?? "")
+        }
+        configuration.tls = natsTLS
+        configuration.inboxPrefix = "_INBOX.\(subjectPrefix)"
+        return configuration
+    }
+
+    func engine() throws -> EngineConfiguration {
+        var engine = EngineConfiguration(
+            nats: nats(name: "engine"), postgres: try PostgresConfiguration(databaseURL))
+        engine.instanceName = serviceName
+        engine.subjectPrefix = subjectPrefix
+        engine.lease = .milliseconds(Int64(leaseSeconds * 1000))
+        engine.streamReplicas = streamReplicas
+        engine.historyRetentionDays = historyRetentionDays
+        engine.auditRetentionDays = auditRetentionDays
+        return engine
+    }
+}

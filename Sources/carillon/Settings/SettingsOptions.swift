@@ -1,0 +1,57 @@
+import ArgumentParser
+
+/// The flags of the settings: each is a setting's name in lower case with dashes. Secrets have none, for a command line
+/// is everybody's to read.
+struct SettingsOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("A file of NAME=value lines; CARILLON_CONFIG names one too.", valueName: "file"))
+    var config: String?
+
+    @Option(name: .customLong("nats-url"), help: "Servers, apart by commas (nats://127.0.0.1:4222).")
+    var natsURL: String?
+    @Option(name: .customLong("nats-creds"), help: "A credentials file (.creds).") var natsCredentials: String?
+    @Option(name: .customLong("nats-user"), help: "A user; NATS_PASSWORD has the password.") var natsUser: String?
+    @Option(name: .customLong("nats-tls-ca"), help: "A PEM file.") var natsAuthorities: String?
+    @Option(name: .customLong("nats-tls-cert"), help: "A PEM file.") var natsCertificate: String?
+    @Option(name: .customLong("nats-tls-key"), help: "A PEM file.") var natsKey: String?
+    @Option(name: .customLong("database-url"), help: "postgres://user@host:port/database; PG* count too.")
+    var databaseURL: String?
+    @Option(help: "What logs and leases call this instance (carillon).") var serviceName: String?
+    @Option(help: "The first token of all subjects (scheduler).") var subjectPrefix: String?
+    @Option(help: "The allow-list, YAML; without one nothing may be fired.") var targetsFile: String?
+    @Option(help: "trace, debug, info, notice, warning, error, critical (info).") var logLevel: String?
+    @Option(help: "json or text (json).") var logFormat: String?
+    @Option(name: .customLong("scheduler-timezone"), help: "The zone of schedules that name none (UTC).")
+    var timezone: String?
+    @Option(name: .customLong("scheduler-misfire-grace-time"), help: "Seconds (300).") var misfireGrace: String?
+    @Option(name: .customLong("scheduler-max-instances"), help: "The ceiling of max_in_flight (3).")
+    var mostInFlight: String?
+    @Option(name: .customLong("lock-timeout-seconds"), help: "The lease (5, or 20 on a replicated bucket).")
+    var lease: String?
+    @Option(help: "Replicas of the streams and the bucket (1).") var streamReplicas: String?
+    @Option(name: .customLong("max-schedule-lookahead-days"), help: "How far ahead a 'once' may lie (365).")
+    var lookaheadDays: String?
+    @Option(name: .customLong("default-max-retries"), help: "max_retries where a schedule names none (3).")
+    var maxRetries: String?
+    @Option(name: .customLong("default-retry-delay"), help: "Seconds (300).") var retryDelay: String?
+    @Option(name: .customLong("max-schedules-per-creator"), help: "Schedules a namespace may have (1000).")
+    var mostSchedules: String?
+    @Option(name: .customLong("history-retention-days"), help: "Executions are kept so long (30).")
+    var historyRetention: String?
+    @Option(name: .customLong("audit-retention-days"), help: "The audit log is kept so long (365).")
+    var auditRetention: String?
+
+    /// The settings that flags name.
+    var values: [String: String] {
+        let given: [SettingName: String?] = [
+            .natsURL: natsURL, .natsCredentials: natsCredentials, .natsUser: natsUser,
+            .natsAuthorities: natsAuthorities, .natsCertificate: natsCertificate, .natsKey: natsKey,
+            .databaseURL: databaseURL, .serviceName: serviceName, .subjectPrefix: subjectPrefix,
+            .targetsFile: targetsFile, .logLevel: logLevel, .logFormat: logFormat, .timezone: timezone,
+            .misfireGrace: misfireGrace, .mostInFlight: mostInFlight, .lease: lease,
+            .streamReplicas: streamReplicas, .lookaheadDays: lookaheadDays, .maxRetries: maxRetries,
+            .retryDelay: retryDelay, .mostSchedules: mostSchedules, .historyRetention: historyRetention,
+            .auditRetention: auditRetention,
+        ]
+        return Dictionary(uniqueKeysWithValues: given.compactMap { name, text in text.map { (name.rawValue, $0) } })
+    }
+}
