@@ -20,7 +20,7 @@ run: build ## Run carillon with private servers; ARGS="next '0 3 * * *'" for ano
 
 test: bootstrap ## Build and run the tests; TESTS=<regex> for some of them
 	$(SWIFT) build --build-tests
-	$(SWIFT) test --skip-build $(if $(TESTS),--filter '$(TESTS)') $(TESTFLAGS)
+	$(SWIFT) test --skip-build --no-parallel $(if $(TESTS),--filter '$(TESTS)') $(TESTFLAGS)
 
 test-long: ## Run the tests with their long rounds (LONG_TESTS=1)
 	LONG_TESTS=1 $(MAKE) test
