@@ -23,45 +23,59 @@ extension Integration {
                 """)
         }
 
-        static let bodies: [(String, [UInt8], String)] = [
-            ("not JSON", Array("hello".utf8), "10400"), ("cut off", Array(#"{"a":"#.utf8), "10400"),
-            ("invalid UTF-8", Array(#"{"name":""#.utf8) + [0xFF, 0xFE] + Array(#""}"#.utf8), "10400"),
-            ("a lone surrogate", Array(#"{"name":"\ud800"}"#.utf8), "10400"),
-            ("a NUL byte", [0x7B, 0x00, 0x7D], "10400"),
-            ("a name twice", Array(#"{"name":"a","name":"b"}"#.utf8), "10400"),
-            ("100,000 arrays deep", Array(repeating: UInt8(ascii: "["), count: 100_000), "10402"),
-            ("100,000 objects deep", Array(String(repeating: #"{"a":"#, count: 100_000).utf8), "10402"),
-            (
+        /// A body of up to a megabyte: a test's log shows what it is, not its bytes.
+        struct Body: Sendable, CustomTestStringConvertible {
+            let testDescription: String
+            let bytes: [UInt8]
+            let errCode: String
+
+            init(_ what: String, _ bytes: [UInt8], _ errCode: String) {
+                testDescription = what
+                self.bytes = bytes
+                self.errCode = errCode
+            }
+        }
+
+        static let bodies: [Body] = [
+            Body("not JSON", Array("hello".utf8), "10400"), Body("cut off", Array(#"{"a":"#.utf8), "10400"),
+            Body("invalid UTF-8", Array(#"{"name":""#.utf8) + [0xFF, 0xFE] + Array(#""}"#.utf8), "10400"),
+            Body("a lone surrogate", Array(#"{"name":"\ud800"}"#.utf8), "10400"),
+            Body("a NUL byte", [0x7B, 0x00, 0x7D], "10400"),
+            Body("a name twice", Array(#"{"name":"a","name":"b"}"#.utf8), "10400"),
+            Body("100,000 arrays deep", Array(repeating: UInt8(ascii: "["), count: 100_000), "10402"),
+            Body("100,000 objects deep", Array(String(repeating: #"{"a":"#, count: 100_000).utf8), "10402"),
+            Body(
                 "deep in the payload",
                 Array(
                     "{\(base),\"target_command\":\"demo.a\",\"command_payload\":\(String(repeating: "[", count: 100_000))}"
                         .utf8), "10402"
             ),
-            (
+            Body(
                 "1 MB of blanks and a digit",
                 Array(repeating: UInt8(ascii: " "), count: 1_048_575) + [UInt8(ascii: "1")],
                 "10403"
             ),
-            (
+            Body(
                 "1 MB of members", Array(("{" + (0..<60_000).map { "\"k\($0)\":1" }.joined(separator: ",") + "}").utf8),
                 "10422"
             ),
-            ("a number past 2^53", Array("{\(base),\"target_command\":\"demo.a\",\"max_runs\":1e300}".utf8), "10424"),
-            (
+            Body(
+                "a number past 2^53", Array("{\(base),\"target_command\":\"demo.a\",\"max_runs\":1e300}".utf8), "10424"),
+            Body(
                 "a number with 100,000 digits",
                 Array(
                     "{\(base),\"target_command\":\"demo.a\",\"max_runs\":\(String(repeating: "9", count: 100_000))}"
                         .utf8),
                 "10424"
             ),
-            (
+            Body(
                 "a name of 1 MB",
                 Array(
                     "{\(base),\"target_command\":\"demo.a\",\"name\":\"\(String(repeating: "a", count: 1_000_000))\"}"
                         .utf8),
                 "10426"
             ),
-            (
+            Body(
                 "CR LF in an error's text",
                 Array("{\(base),\"target_command\":\"demo.a\",\"x\\r\\nNats-Evil: 1\":1}".utf8),
                 "10423"
@@ -69,11 +83,11 @@ extension Integration {
         ]
 
         @Test("A hostile body gets one well-formed error", arguments: bodies)
-        func hostileBodies(what: String, body: [UInt8], expected: String) async throws {
+        func hostileBodies(body: Body) async throws {
             let fixture = try await SharedSystem.running.fixture
             let before = try await stored(fixture)
-            let refused = try await fixture.refused("schedule.create", body, in: "hostile")
-            #expect(refused.split(separator: " ").first.map(String.init) == expected, "\(what): \(refused.prefix(300))")
+            let refused = try await fixture.refused("schedule.create", body.bytes, in: "hostile")
+            #expect(refused.split(separator: " ").first.map(String.init) == body.errCode, "\(refused.prefix(300))")
             #expect(try await stored(fixture) == before)
         }
 

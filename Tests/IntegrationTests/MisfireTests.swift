@@ -2,6 +2,7 @@ import JSONText
 import LocalServers
 import NATSClient
 import PostgresClient
+import Recurrence
 import ServiceFixture
 import Testing
 
@@ -148,6 +149,8 @@ extension Integration {
                 _ = try await fixture.done("schedule.resume", #"{"name":"i"}"#, in: "month")
             }
             #expect(took < .seconds(1), "took \(took)")
+            let shown = try await fixture.done("schedule.get", #"{"name":"i"}"#, in: "month").schedule
+            #expect(fired == 0 || shown["last_fire_at"] != nil)
             let ranges = try await fixture.rows(
                 "SELECT range_count::text, reason FROM scheduler.executions WHERE schedule_id = '\(id)' AND state = 'skipped'"
             )
@@ -160,9 +163,13 @@ extension Integration {
                     > fired + 3
             }
             #expect(more)
+            // Before the deletion, which may skip what was due just then.
+            let isTold = await waitUntil(.seconds(5)) {
+                ((try? await fixture.events(of: id)) ?? []).filter { $0 == "execution skipped" }.count == 1
+            }
+            #expect(isTold)
             _ = try await fixture.done("schedule.delete", #"{"name":"i"}"#, in: "month")
             #expect(await fixture.waits(until: "SELECT count(*) FROM scheduler.claims", is: 0))
-            #expect(try await fixture.events(of: id).filter { $0 == "execution skipped" }.count == 1)
         }
 
         @Test(
@@ -182,6 +189,47 @@ extension Integration {
                 _ = try await fixture.done("schedule.\(end)", #"{"name":"i"\#(more)}"#, in: namespace)
                 #expect(try await fixture.ledger(of: id) == Array(repeating: "skipped paused interval 1", count: 4))
             }
+        }
+
+        @Test("An update changes what is fired next, and leaves the rhythm alone; executions page through all of it")
+        func updatesPayload() async throws {
+            let fixture = try await SharedSystem.running.fixture
+            let id = try await interval(0.1, fixture, in: "payload")
+            let delivered =
+                "SELECT count(*) FROM scheduler.executions WHERE schedule_id = '\(id)' AND state = 'delivered'"
+            #expect(await waitUntil(.seconds(5)) { ((try? await fixture.count(delivered)) ?? 0) >= 3 })
+            _ = try await fixture.done("schedule.update", #"{"name":"i","command_payload":[ 1,2.0 ]}"#, in: "payload")
+            let before = try await fixture.count(delivered)
+            #expect(await waitUntil(.seconds(5)) { ((try? await fixture.count(delivered)) ?? 0) >= before + 3 })
+            _ = try await fixture.done("schedule.pause", #"{"name":"i"}"#, in: "payload")
+            let total = try await fixture.count(delivered)
+            let sent = try await fixture.messages(of: "DEMO").filter { $0.subject == "demo.js.payload" }
+            let payloads = sent.map { String(decoding: $0.payload, as: UTF8.self) }
+            // All the old ones, then all the new ones; the reply stood between the two.
+            #expect(payloads.prefix(Int(before)).allSatisfy { $0 == "{}" })
+            #expect(
+                payloads.count == Int(total) && payloads.suffix(Int(total - before)).allSatisfy { $0 == "[ 1,2.0 ]" })
+            var seen: [String] = []
+            var instants: [Instant] = []
+            var cursor = ""
+            repeat {
+                let page = try await fixture.done(
+                    "execution.list", #"{"schedule_name":"i","limit":2\#(cursor)}"#, in: "payload")
+                seen += page.items("executions").compactMap { $0["id"]?.string }
+                instants += page.items("executions").compactMap { $0["scheduled_for"]?.string }.compactMap {
+                    Instant(rfc3339: $0)
+                }
+                cursor = page["next_cursor"]?.string.map { #","cursor":"\#($0)""# } ?? ""
+            } while !cursor.isEmpty
+            let rows = try await fixture.count("SELECT count(*) FROM scheduler.executions WHERE schedule_id = '\(id)'")
+            #expect(seen.count == Int(rows) && Set(seen).count == seen.count && seen == seen.sorted(by: >))
+            // What was given back too late for its time may be coalesced with the next: a row as well, and no gap.
+            for (next, one) in zip(instants, instants.dropFirst()) { #expect(next.milliseconds(since: one) == 100) }
+            // A skip is no fire: the last one stays the last one.
+            let shown = try await fixture.done("schedule.get", #"{"name":"i"}"#, in: "payload").schedule
+            _ = try await fixture.done("schedule.resume", #"{"name":"i"}"#, in: "payload")
+            _ = try await fixture.done("schedule.delete", #"{"name":"i"}"#, in: "payload")
+            #expect(shown["last_status"]?.string == "delivered" && shown["last_fire_at"] != nil)
         }
 
         @Test("After the reply to a pause or a deletion nothing fires any more")
