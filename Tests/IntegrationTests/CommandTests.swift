@@ -260,6 +260,28 @@ extension Integration {
                     == 1)
         }
 
+        @Test("An exhausted schedule that gets another timing lives again, and counts again")
+        func revives() async throws {
+            let fixture = try await SharedSystem.running.fixture
+            let once = try await fixture.done(
+                "schedule.create", #"{"name":"o","schedule_type":"immediate","target_command":"demo.js.o"}"#,
+                in: "revive")
+            let count = "SELECT schedule_count FROM scheduler.namespaces WHERE namespace = 'revive'"
+            #expect(await fixture.waits(until: count, is: 0))
+            let again = try await fixture.done(
+                "schedule.update",
+                #"{"id":"\#(once.id)","schedule_type":"interval","interval_seconds":0.1,"max_runs":2}"#,
+                in: "revive")
+            #expect(again.schedule["state"]?.string == "active" && again.schedule["next_fires"]?.count == 2)
+            #expect(await fixture.waits(until: count, is: 0))
+            #expect(await fixture.waits(until: "SELECT count(*) FROM scheduler.outbox", is: 0))
+            #expect(
+                try await fixture.events(of: once.id) == [
+                    "schedule created", "execution delivered", "schedule exhausted", "schedule updated",
+                    "execution delivered", "execution delivered", "schedule exhausted",
+                ])
+        }
+
         @Test("Lists page through everything once, by limit and cursor")
         func pages() async throws {
             let fixture = try await SharedSystem.running.fixture
