@@ -117,12 +117,9 @@ package struct CommandService: Service {
         }
     }
 
-    /// A request without a reply subject works; its outcome is in the events. A reply subject that is one of NATS's or
-    /// of our own would make us publish there in the requester's place: it gets no answer.
+    /// A request without a reply subject works; its outcome is in the events.
     private func send(_ reply: [UInt8], _ failure: WireError?, to message: NATSMessage) {
-        guard let text = message.reply, !text.hasPrefix("$"),
-            !text.hasPrefix(engine.configuration.subjectPrefix + "."), let subject = try? Subject(text)
-        else { return }
+        guard let subject = Subject(replyOf: message.reply, prefix: engine.configuration.subjectPrefix) else { return }
         do {
             var headers = NATSHeaders()
             for header in failure.map(Envelope.headers) ?? [] {

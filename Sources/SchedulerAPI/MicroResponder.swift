@@ -13,11 +13,13 @@ final class MicroResponder: Sendable {
     private let service: MicroService
     private let endpoints: [(name: CommandHandlers.Name, endpoint: MicroEndpoint)]
     private let started: String
+    private let prefix: String
     private let subscriptions = Mutex<[NATSCallbackSubscription]>([])
 
     init(connection: NATSConnection, statistics: CommandStatistics, names: SubjectNames, version: String) {
         self.connection = connection
         self.statistics = statistics
+        prefix = names.prefix
         var random = SystemRandomNumberGenerator()
         let now = PostgresClock.machineNow()
         started = now.rfc3339
@@ -64,7 +66,7 @@ final class MicroResponder: Sendable {
     }
 
     private func answer(_ verb: MicroVerb, to reply: String) {
-        guard !reply.hasPrefix("$"), let subject = try? Subject(reply) else { return }
+        guard let subject = Subject(replyOf: reply, prefix: prefix) else { return }
         var writer = JSONWriter(capacity: 4096)
         switch verb {
         case .ping: service.writePing(into: &writer)

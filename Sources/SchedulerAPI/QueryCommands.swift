@@ -93,7 +93,9 @@ struct QueryCommands: Sendable {
                 for fire in fires {
                     writer.object { writer in
                         writer.member("at", fire.rfc3339)
-                        writer.member("local", ifPresent: zone.map { $0.localTime(at: fire).iso8601 })
+                        guard let zone else { return }
+                        writer.member("local", zone.localTime(at: fire).iso8601)
+                        writer.member("dst", zone.isDST(at: fire))
                     }
                 }
             }

@@ -103,13 +103,7 @@ struct ScheduleDefinitions: Sendable {
             change.schedule = schedule.id
             if old.definition.timing != checked.definition.timing || schedule.spreadOffset != old.spreadOffset {
                 try change.skipPassed(of: old, &timer, as: .superseded, in: context.session, at: now)
-                if schedule.state == .exhausted {
-                    guard
-                        try await NamespaceTable.take(request.namespace, limit: context.mostSchedules, in: transaction)
-                    else { throw limitReached(request.namespace) }
-                    schedule.state = .active
-                    timer.runCount = 0
-                }
+                if schedule.state == .exhausted { try await revive(&schedule, &timer, in: transaction) }
                 retime(&schedule, &timer, now: now)
             }
             timer.version = schedule.version
@@ -125,6 +119,16 @@ struct ScheduleDefinitions: Sendable {
             change.reply = { $0.schedule(view) }
             return change
         }
+    }
+
+    /// An exhausted schedule that gets another timing lives again, and counts against the limit again.
+    private func revive(
+        _ schedule: inout Schedule, _ timer: inout Timer, in transaction: PostgresTransaction
+    ) async throws {
+        guard try await NamespaceTable.take(schedule.namespace, limit: context.mostSchedules, in: transaction)
+        else { throw limitReached(schedule.namespace) }
+        schedule.state = .active
+        timer.runCount = 0
     }
 
     /// An edit of the timing begins a new generation that is anchored at now and never fires backwards.

@@ -53,11 +53,11 @@ extension ScheduleTable {
         SELECT e.fired_at, e.state FROM unnest($1::uuid[]) WITH ORDINALITY AS u (id, n)
         LEFT JOIN LATERAL (
             SELECT fired_at, state FROM scheduler.executions
-            WHERE schedule_id = u.id AND state <> 'claimed' ORDER BY id DESC LIMIT 1) e ON true
+            WHERE schedule_id = u.id AND state <> 'claimed' AND fired_at IS NOT NULL ORDER BY id DESC LIMIT 1) e ON true
         ORDER BY u.n
         """, types: [.uuidArray], isReadOnly: true)
 
-    /// When each schedule fired last, and how that ended; in the order of the ids.
+    /// When each schedule fired last, and how that ended, whatever was skipped since; in the order of the ids.
     package static func lastFires(
         of ids: [ScheduleID], on runner: some StatementRunner
     ) async throws -> [(firedAt: Instant?, status: String?)] {

@@ -18,10 +18,12 @@ package struct BodyReader {
     private let order: [String]
     private var taken: Set<String> = []
     private let base: String
+    private let isObject: Bool
 
     /// - Parameter body: nil, null and `{}` are the same: an object without members.
     package init(_ body: JSONValue?, at base: String = "") {
         self.base = base
+        isObject = body.map { $0.isNull || $0.kind == .object } ?? true
         guard let body, !body.isNull else {
             members = [:]
             order = []
@@ -59,7 +61,8 @@ package struct BodyReader {
 
     /// - Parameter path: a member's name, or names joined by `/`, each escaped where it comes from a request.
     package mutating func report(_ path: String, _ message: String, as code: ErrorCode = .invalidValue) {
-        problems.append(WireError.Problem(code, pointer(path), message))
+        // Of a body that is no object no member is missing: that it is none is its one problem.
+        if isObject { problems.append(WireError.Problem(code, pointer(path), message)) }
     }
 
     package func hasProblem(_ path: String) -> Bool {

@@ -12,7 +12,7 @@ import Testing
 
         mutating func write(_ plan: ClaimPlan) {
             fired += plan.fires.map(\.scheduledFor)
-            plan.skips.forEach { write($0) }
+            for run in plan.skips { write(run) }
         }
 
         mutating func write(_ run: SkipRun) {

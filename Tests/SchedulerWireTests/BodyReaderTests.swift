@@ -1,5 +1,6 @@
 import JSONText
 import Recurrence
+import SchedulerCore
 import SchedulerWire
 import Testing
 
@@ -107,5 +108,16 @@ private func problems(_ text: String, _ read: (inout BodyReader) -> Void) throws
         }
         #expect(
             bad == ["/i invalid_value", "/j wrong_type", "/b wrong_type", "/c invalid_value", "/d wrong_type"])
+    }
+}
+
+@Suite("Bodies that are no object") struct NoObjectTests {
+    @Test("Nothing else is told of them, whatever is required", arguments: ["[]", "7"])
+    func hasOneProblem(text: String) throws {
+        let zones: ZoneLookup = { name throws(ZoneError) in .utc }
+        var reader = DefinitionReader(
+            BodyReader(try JSONValue.parse(Array(text.utf8))), defaults: DefinitionDefaults(), zones: zones)
+        let body = reader.read(onto: nil, idName: try ScheduleName("x")).body
+        #expect(body.problems.map(\.code) == [.notAnObject])
     }
 }
