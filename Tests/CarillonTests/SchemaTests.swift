@@ -80,7 +80,7 @@ import Testing
         var random = SystemRandomNumberGenerator()
         try expect(
             EventText(
-                system: type, instance: UUIDValue.version7(at: now, random: &random).description, name: "one", at: now,
+                system: type, instance: InstanceID(.version7(at: now, random: &random)).description, name: "one", at: now,
                 detail: "d", source: "/carillon/scheduler"))
     }
 
