@@ -87,6 +87,14 @@ package final class ChildProcess: Sendable {
         await waitUntil(limit) { self.reap() }
     }
 
+    /// The code it ended with; nil while it runs, and where a signal ended it.
+    package var exitCode: Int32? {
+        state.withLock { state in
+            guard let status = state.status, status & 0x7F == 0 else { return nil }
+            return (status >> 8) & 0xFF
+        }
+    }
+
     /// Whether the child ended by itself with code 0.
     package var hasSucceeded: Bool { state.withLock { $0.status == 0 } }
 

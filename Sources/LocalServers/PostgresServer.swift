@@ -76,8 +76,18 @@ package actor PostgresServer {
             try account?.own(path)
         }
         guard access("\(folder)/data/PG_VERSION", F_OK) != 0 else { return }
-        let options = ["-D", "\(folder)/data", "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-locale", "-N"]
+        // Made aside and renamed: one that was cut short is made again, not taken for a cluster.
+        let fresh = "\(folder)/data.new"
+        Filesystem.remove(fresh)
+        try Filesystem.makeFolder(fresh)
+        chmod(fresh, 0o700)
+        try account?.own(fresh)
+        let options = ["-D", fresh, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-locale", "-N"]
         try await run("initdb", options, .seconds(60))
+        rmdir("\(folder)/data")
+        guard rename(fresh, "\(folder)/data") == 0 else {
+            throw LocalServerError(.system, "expected to rename \(fresh), got \(Filesystem.lastError)")
+        }
     }
 
     private func startPrepared() async throws(LocalServerError) {

@@ -11,10 +11,10 @@ enum CommandLineEnvironment {
     static let configurationFault = ExitCode(78)
 
     /// Flags win over the environment, which wins over the file.
-    static func values(_ options: SettingsOptions) throws -> [String: String] {
+    static func values(config: String?, flags: [String: String]) throws -> [String: String] {
         let environment = variables()
         var values: [String: String] = [:]
-        if let path = options.config ?? environment["CARILLON_CONFIG"].flatMap({ $0.isEmpty ? nil : $0 }) {
+        if let path = config ?? environment["CARILLON_CONFIG"].flatMap({ $0.isEmpty ? nil : $0 }) {
             guard let text = contents(of: path) else {
                 throw refusal(["--config: expected a readable file of UTF-8 text, got '\(path)'"])
             }
@@ -23,12 +23,12 @@ enum CommandLineEnvironment {
             values = file.values
         }
         values.merge(environment.filter { !$0.value.isEmpty }) { $1 }
-        values.merge(options.values) { $1 }
+        values.merge(flags) { $1 }
         return values
     }
 
     static func settings(_ options: SettingsOptions) throws -> Settings {
-        let values = try values(options)
+        let values = try values(config: options.config, flags: options.values)
         do { return try Settings(values: values) } catch {
             // What is wrong with the allow-list is told with the rest.
             var lines = error.lines

@@ -66,10 +66,9 @@ struct DatabaseOptions: ParsableArguments {
     var config: String?
 
     func withMigrator(_ body: (Migrator) async throws -> Void) async throws {
-        var options = SettingsOptions()
-        options.config = config
-        options.databaseURL = databaseURL
-        let url = try CommandLineEnvironment.values(options)[SettingName.databaseURL.rawValue]
+        let name = SettingName.databaseURL.rawValue
+        let flags = databaseURL.map { [name: $0] } ?? [:]
+        let url = try CommandLineEnvironment.values(config: config, flags: flags)[name]
         try await CommandLineEnvironment.endingInOneLine {
             try await body(Schema.migrator(PostgresConfiguration(url)))
         }

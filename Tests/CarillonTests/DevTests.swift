@@ -4,23 +4,13 @@ import Testing
 
 /// `carillon dev` as a newcomer runs it: a process, read by what it prints.
 @Suite(.serialized) struct DevTests {
-    /// Where the running test's own build folder is.
-    private static var program: String {
-        var buffer = [CChar](repeating: 0, count: 4096)
-        let count = readlink("/proc/self/exe", &buffer, buffer.count - 1)
-        let own = String(decoding: buffer[..<max(0, count)].map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        let beside = own.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/") + "/carillon"
-        // Under `swift test` the runner is the toolchain's; the working directory is the package's.
-        return access(beside, X_OK) == 0 ? beside : ".build/debug/carillon"
-    }
-
     private struct Run {
         let process: ChildProcess
         let log: String
 
         init(_ arguments: [String], in folder: String, _ name: String) throws {
             log = "\(folder)/\(name).log"
-            process = try ChildProcess([DevTests.program, "dev"] + arguments, logPath: log)
+            process = try ChildProcess([TestProgram.path, "dev"] + arguments, logPath: log)
         }
 
         var text: String { Filesystem.tail(log, bytes: 1 << 20) }
