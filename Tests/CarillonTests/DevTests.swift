@@ -36,7 +36,9 @@ import Testing
             let pids = ["nats-server", "postgres"].flatMap { name in Self.pids(of: name, below: run.process.pid) }
             #expect(pids.count >= 2)
             let data = try #require(run.lines(with: "  data ").first?.split(separator: " ").dropFirst().first)
+            // Together they are one wish, as when a process and its group are signalled.
             run.process.signal(SIGINT)
+            run.process.signal(SIGTERM)
             #expect(await run.process.waitForEnd(.seconds(15)))
             #expect(run.process.hasSucceeded, "\(run.text)")
             #expect(access(String(data), F_OK) != 0)
