@@ -19,9 +19,9 @@ swift format lint --strict -r Package.swift Sources Tests || failed=1
 refuse "the time comes from an injected clock" '(^|[^A-Za-z0-9_.])Date\(\)' Sources
 refuse "work is a child of the service group" 'Task\.detached' Sources Tests
 refuse "errors are thrown, not trapped" 'try!|fatalError\(| as! ' Sources
-mapfile -t outside < <(find Sources -mindepth 1 -maxdepth 1 -type d ! -name SchedulerStore ! -name CarillonBench)
+mapfile -t outside < <(find Sources -mindepth 1 -maxdepth 1 -type d ! -name SchedulerStore ! -name Migrations ! -name CarillonBench)
 # At the beginning of a literal, or of a line, where a literal of several lines has it.
-refuse "SQL stands in SchedulerStore" '("|^ *)(SELECT |INSERT INTO |UPDATE [a-z_.]+ SET |DELETE FROM |WITH [a-z_]+ AS )' \
+refuse "SQL stands in SchedulerStore and Migrations" '("|^ *)(SELECT |INSERT INTO |UPDATE [a-z_.]+ SET |DELETE FROM |WITH [a-z_]+ AS )' \
     "${outside[@]}"
 
 # A function that is named like a test and lost its @Test runs never. The attribute may stand on lines above, with its
