@@ -35,7 +35,7 @@ package final class Recaller: Sendable {
         do {
             try await giveBack(withdrawn, of: schedule, on: connection)
         } catch {
-            // Nothing was given back, or nobody knows: they stay this instance's, and the record tells.
+            // Nothing was given back: they stay this instance's, and the record tells.
             publisher.admitAgain(withdrawn)
             throw error
         }
@@ -52,10 +52,11 @@ package final class Recaller: Sendable {
     private func giveBack(_ fires: [Fire], of id: ScheduleID, on connection: PostgresConnection) async throws {
         var random = SystemRandomNumberGenerator()
         let claim = ClaimTable.ClaimID(.version7(at: clock.now(), random: &random))
-        let skipped = try await connection.transaction { [self] transaction -> [EventTeller.Owed] in
+        let (skipped, _) = try await SettledTransaction.run(on: connection) {
+            [self] transaction -> (value: [EventTeller.Owed], calls: [Call]) in
             guard var timer = try await TimerTable.lock(id, in: transaction),
                 let schedule = try await ScheduleTable.fetch([id], on: transaction).first
-            else { return [] }
+            else { return ([], []) }
             let given = try await RecallTable.giveBack(fires.map(\.id), of: instance, in: transaction)
             let now = clock.now()
             let own = given.filter { $0.origin == .time }
@@ -77,8 +78,7 @@ package final class Recaller: Sendable {
                 calls.append(ExecutionTable.skip(skipped, at: now))
                 calls.append(ClaimTable.insert(claim, by: instance, at: now, executions: skipped.map(\.id)))
             }
-            try await transaction.commit(with: calls)
-            return Self.events(of: skipped, schedule, OpenClaim(claim, executions: skipped.count), now)
+            return (Self.events(of: skipped, schedule, OpenClaim(claim, executions: skipped.count), now), calls)
         }
         teller.settleWithoutEvent(fires.map(\.claim))
         teller.owe(skipped)
