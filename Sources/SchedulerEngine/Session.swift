@@ -146,9 +146,14 @@ extension Session {
     }
 
     /// Ends what the incarnation holds; nothing of it speaks afterwards.
+    ///
+    /// The incarnation ends its own right to act, so that its claims are rescued at once and no peer waits for a lease
+    /// that nobody renews. Where PostgreSQL cannot be asked, a peer does it after a lease.
     func end() async {
         publisher.stop()
         teller.stop()
+        _ = try? await InstanceTable.fence(instance, by: instance, on: connections.control)
+        await membership.leave()
         await connections.close()
     }
 

@@ -203,9 +203,7 @@ package final class Membership: Sendable {
     func expect(_ instances: Set<InstanceID>) {
         let now = MonotonicClock.now()
         state.withLock { state in
-            for instance in instances.subtracting(state.table.members) {
-                state.table.sawLease(of: instance, revision: 0, at: now)
-            }
+            for instance in instances { state.table.expect(instance, at: now) }
         }
     }
 
