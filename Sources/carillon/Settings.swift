@@ -23,6 +23,8 @@ struct Settings: Sendable {
     var mostSchedules: Int64 = 1000
     var historyRetentionDays = 30
     var auditRetentionDays = 365
+    /// Executions that one instance holds at most, from claim to acknowledged event; beyond it claims stop.
+    var mostInFlight: Int?
     var defaults = DefinitionDefaults()
 
     /// What is wrong with the settings, a line each.
@@ -57,6 +59,7 @@ struct Settings: Sendable {
         mostSchedules = reader.integer("MAX_SCHEDULES_PER_CREATOR", in: 0...Int64.max) ?? mostSchedules
         historyRetentionDays = Int(reader.integer("HISTORY_RETENTION_DAYS", in: 1...3650) ?? 30)
         auditRetentionDays = Int(reader.integer("AUDIT_RETENTION_DAYS", in: 1...36500) ?? 365)
+        mostInFlight = reader.integer("MAX_EXECUTIONS_IN_FLIGHT", in: 1...10_000_000).map { Int($0) }
         reader.read("SCHEDULER_TIMEZONE", &defaults.timezone)
         if let grace = reader.number("SCHEDULER_MISFIRE_GRACE_TIME", in: 0...31_622_400) {
             defaults.misfireGraceMilliseconds = Int64(grace * 1000)
@@ -100,6 +103,7 @@ struct Settings: Sendable {
         engine.streamReplicas = streamReplicas
         engine.historyRetentionDays = historyRetentionDays
         engine.auditRetentionDays = auditRetentionDays
+        if let mostInFlight { engine.mostInFlight = mostInFlight }
         return engine
     }
 }
