@@ -111,6 +111,7 @@ package final class Publisher: Sendable {
             guard !state.isStopped else { return }
             for fire in fires {
                 state.queue.insert(fire, dueAt: fire.dueAt, priority: fire.schedule.priority, kind: fire.kind)
+                if fire.isLast { for earlier in state.open[fire.schedule.id] ?? [] { earlier.isLast = true } }
                 state.open[fire.schedule.id, default: []].append(fire)
                 state.openCount += 1
                 state.openBytes += fire.heldBytes
@@ -165,6 +166,11 @@ package final class Publisher: Sendable {
         state.withLock { state in
             for fire in fires { Self.close(fire, in: &state) }
         }
+    }
+
+    /// The schedules that may be exhausted once these are recorded.
+    func schedulesOver(_ ended: [EndedFire]) -> Set<ScheduleID> {
+        state.withLock { _ in Set(ended.filter(\.fire.isLast).map(\.fire.schedule.id)) }
     }
 
     private static func close(_ fire: Fire, in state: inout State) {
