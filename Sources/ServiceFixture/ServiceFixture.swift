@@ -20,6 +20,8 @@ package final class ServiceFixture: Sendable {
         /// fsync of PostgreSQL; off where the machine does not crash.
         package var fsync = false
         package var natsConfiguration = ""
+        /// Where the nats-server keeps its data; nil: a folder of its own.
+        package var natsFolder: String?
         package var targets = """
             targets:
               - namespace: "*"
@@ -53,7 +55,7 @@ package final class ServiceFixture: Sendable {
 
     /// Starts servers and applies the schema; starts no instance yet.
     package static func start(_ options: Options = Options()) async throws -> ServiceFixture {
-        let nats = try NATSServer(configuration: options.natsConfiguration)
+        let nats = try NATSServer(folder: options.natsFolder, configuration: options.natsConfiguration)
         let postgres = try PostgresServer(fsync: options.fsync)
         async let natsStarted: Void = nats.start()
         async let postgresStarted: Void = postgres.start()

@@ -74,4 +74,64 @@ import Testing
         #expect(await instance.stop())
         await fixture.stop()
     }
+
+    /// The disk under JetStream is full. nats-server 2.9 switches JetStream off then, until it is started again.
+    @Test(.timeLimit(.minutes(2))) func aFullDiskLosesNothing() async throws {
+        let disk = try await SmallDisk(megabytes: 160)
+        var options = ServiceFixture.Options()
+        options.natsFolder = disk.folder
+        let fixture = try await ServiceFixture.start(options)
+        try await fixture.makeStream()
+        // The usual 10 GiB would be refused on such a disk.
+        _ = try await JetStreamAPI(fixture.client).createStream(
+            "SCHEDULER_EVENTS", configuration: Self.configuration(bytes: 8_000_000))
+        let instance = try await fixture.startInstance()
+        let fired = try FiredMessages("demo.js.disk", on: fixture.client)
+        let load = try await Load.start(fixture, named: "disk", rate: 20, seconds: 4)
+        try await fixture.reach(load.beginsAt + 1000)
+        try disk.fill()
+        try await expectReason([""], fixture)
+        try disk.free()
+        await fixture.nats.kill()
+        try await fixture.nats.start()
+        try await fixture.waitUntilReady(instance)
+        try await Ledger.settled(fixture, load, within: .seconds(60))
+        try await Ledger.read(fixture, load).check(load, fired.all)
+        #expect(await instance.stop())
+        await fixture.stop()
+        await disk.unmount()
+    }
+}
+
+/// A file system of a few megabytes in memory. Mounting needs root.
+private struct SmallDisk {
+    let folder: String
+    private var filler: String { folder + "/filler" }
+
+    init(megabytes: Int) async throws {
+        folder = try Filesystem.makeTemporaryFolder()
+        let arguments = ["/bin/mount", "-t", "tmpfs", "-o", "size=\(megabytes)m", "tmpfs", folder]
+        let mount = try ChildProcess(arguments, logPath: "/dev/null")
+        guard await mount.waitForEnd(.seconds(5)), mount.hasSucceeded else {
+            throw FixtureError(description: "expected to mount a small file system at \(folder): run this test as root")
+        }
+    }
+
+    /// Writes until nothing more goes in.
+    func fill() throws {
+        guard let file = fopen(filler, "w") else { throw FixtureError(description: "no file at \(filler)") }
+        defer { fclose(file) }
+        setvbuf(file, nil, _IONBF, 0)
+        var block = [UInt8](repeating: 0x20, count: 65_536)
+        while !block.isEmpty { if fwrite(block, 1, block.count, file) < block.count { block.removeLast(block.count / 2 + 1) } }
+    }
+
+    func free() throws { unlink(filler) }
+
+    func unmount() async {
+        if let unmount = try? ChildProcess(["/bin/umount", "-l", folder], logPath: "/dev/null") {
+            _ = await unmount.waitForEnd(.seconds(5))
+        }
+        rmdir(folder)
+    }
 }
