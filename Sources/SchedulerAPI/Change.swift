@@ -88,7 +88,9 @@ struct ChangeRunner: Sendable {
                     try await commitOnce(request, options, hash: hash, envelope, on: $0, body)
                 }
             } catch let error as PostgresError where error.code != .commitUnknown {
-                guard let wait = policy.wait(after: attempt, error, jitter: Double.random(in: 0..<1)) else { throw error }
+                guard let wait = policy.wait(after: attempt, error, jitter: Double.random(in: 0..<1)) else {
+                    throw error
+                }
                 try await Task.sleep(for: wait)
                 attempt += 1
             }

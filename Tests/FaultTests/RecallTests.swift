@@ -46,7 +46,9 @@ import Testing
         #expect(fired > Self.commands / 4, "too little fired to prove anything")
         // Whatever is not under way is given back at once: a reply that waits for a fire means that a claimant missed it.
         #expect(history.slow < 300)
-        print("recall: \(history.all.count) commands, \(fired) fires, \(named) named in flight, 99 of 100 replies within \(history.slow) ms, all within \(history.slowest) ms")
+        print(
+            "recall: \(history.all.count) commands, \(fired) fires, \(named) named in flight,",
+            "99 of 100 replies within \(history.slow) ms, all within \(history.slowest) ms")
         for instance in instances { #expect(await instance.stop()) }
         await fixture.stop()
     }
@@ -221,9 +223,11 @@ struct RecallLedger {
                 let isOld = entry.verb != "resume" && row.version < entry.version
                 let isWithin = isPaused && row.firedAt > entry.repliedAt && row.firedAt < until
                 if row.firedAt > entry.repliedAt, isOld || isWithin {
-                    problems.append("\(schedule): \(row.id) fired \(row.firedAt - entry.repliedAt) ms after the reply to \(entry.verb)")
+                    let late = row.firedAt - entry.repliedAt
+                    problems.append("\(schedule): \(row.id) fired \(late) ms after the reply to \(entry.verb)")
                 } else if isOld, row.finishedAt > entry.repliedAt {
-                    problems.append("\(schedule): \(row.id) was recorded \(row.finishedAt - entry.repliedAt) ms after the reply to \(entry.verb)")
+                    let late = row.finishedAt - entry.repliedAt
+                    problems.append("\(schedule): \(row.id) was recorded \(late) ms after the reply to \(entry.verb)")
                 }
             }
         }
@@ -252,7 +256,8 @@ struct RecallLedger {
         for row in rows.sorted(by: { $0.scheduledFor < $1.scheduledFor }) {
             let from = row.rangeFrom ?? row.scheduledFor
             if let last, from != last + period {
-                problems.append("\(schedule), generation \(generation): \(from - last) ms from \(last) to \(row.state) \(from)")
+                let hole = "\(from - last) ms from \(last) to \(row.state) \(from)"
+                problems.append("\(schedule), generation \(generation): \(hole)")
             }
             if row.scheduledFor != from + (row.rangeCount - 1) * period {
                 problems.append("\(schedule): a range of \(row.rangeCount) from \(from) ends at \(row.scheduledFor)")

@@ -193,8 +193,11 @@ extension ServiceFixture {
             for lane in 0..<lanes {
                 group.addTask {
                     var messages: [StoredMessage] = []
-                    for sequence in stride(from: info.firstSequence + lane, through: info.lastSequence, by: Int(lanes)) {
-                        do throws(NATSError) { messages.append(try await api.message(in: stream, sequence: sequence)) } catch {
+                    for sequence in stride(from: info.firstSequence + lane, through: info.lastSequence, by: Int(lanes))
+                    {
+                        do throws(NATSError) {
+                            messages.append(try await api.message(in: stream, sequence: sequence))
+                        } catch {
                             if error.code != .keyNotFound { throw error }
                         }
                     }
