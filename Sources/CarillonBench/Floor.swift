@@ -9,7 +9,8 @@ struct Floor {
 
     /// Fires a second, by the program's own count.
     func firesPerSecond(_ arguments: [String]) async throws -> Double {
-        let program = ServiceFixture.program.split(separator: "/", omittingEmptySubsequences: false).dropLast()
+        let program =
+            ServiceFixture.program.split(separator: "/", omittingEmptySubsequences: false).dropLast()
             .joined(separator: "/") + "/CarillonFloor"
         let log = fixture.folder + "/floor.log"
         Filesystem.remove(log)

@@ -40,11 +40,16 @@ struct HerdCommand: AsyncParsableCommand {
             let tally = Tally(arrivals.all, expected: n) { _ in due }
             let last = Double(tally.lateness.most) / 1e6
             print("  floor: \(rounded(floorSeconds)) s (\(Int(floor))/s)")
-            print("  carillon: last after \(rounded(last)) s = \(rounded(last / floorSeconds)) × the floor; \(tally.line)")
+            print(
+                "  carillon: last after \(rounded(last)) s = \(rounded(last / floorSeconds)) × the floor; \(tally.line)"
+            )
             print("  \(inversions(arrivals.all)) of \(n) came behind a lower priority")
-            print("  recorded \(recorded) after \(milliseconds(recordedAt)), told and settled \(settled) after \(milliseconds(settledAt))")
+            print(
+                "  recorded \(recorded) after \(milliseconds(recordedAt)), told and settled \(settled) after \(milliseconds(settledAt))"
+            )
             if let keep = getenv("BENCH_KEEP_LOG") {
-                try Filesystem.write(Filesystem.tail(fixture.postgres.logPath, bytes: 4 << 20), to: String(cString: keep))
+                try Filesystem.write(
+                    Filesystem.tail(fixture.postgres.logPath, bytes: 4 << 20), to: String(cString: keep))
             }
             _ = await instance.stop()
             await fixture.stop()

@@ -30,7 +30,8 @@ struct LatenessCommand: AsyncParsableCommand {
                     return instant < end ? instant : nil
                 }
             }
-            print("run \(run), plain timed publisher: \(Tally(plain.all, expected: seconds * 10, due: due(50_000)).line)")
+            print(
+                "run \(run), plain timed publisher: \(Tally(plain.all, expected: seconds * 10, due: due(50_000)).line)")
             print("run \(run), carillon:              \(Tally(arrivals.all, expected: seconds * 10, due: due(0)).line)")
             _ = await instance.stop()
             await fixture.stop()

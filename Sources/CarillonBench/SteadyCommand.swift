@@ -25,7 +25,9 @@ struct SteadyCommand: AsyncParsableCommand {
                 let subscriber = try Arrivals("floor.cmd.>", on: fixture.client, capacity: 300_000)
                 let speed = try await program.firesPerSecond(["--inflight", "4"])
                 subscriber.cancel()
-                print("run \(run): floor --inflight 4: \(Int(speed)) fires/s; \(rate)/s is \(rounded(Double(rate) / speed)) of it")
+                print(
+                    "run \(run): floor --inflight 4: \(Int(speed)) fires/s; \(rate)/s is \(rounded(Double(rate) / speed)) of it"
+                )
             }
             let seed = ScheduleSeed(fixture: fixture)
             if stored > 0 { try await seed.idle(stored) }
@@ -44,9 +46,13 @@ struct SteadyCommand: AsyncParsableCommand {
                 let instant = start + phase + index * Int64(period) * 1000
                 return instant < end ? instant : nil
             }
-            print("run \(run): \(rate)/s for \(seconds) s, \(stored) stored: \(Tally(arrivals.all, expected: expected, due: due).line)")
+            print(
+                "run \(run): \(rate)/s for \(seconds) s, \(stored) stored: \(Tally(arrivals.all, expected: expected, due: due).line)"
+            )
             let backlog = try await fixture.statuses().first
-            print("  status: in flight \(backlog?["in_flight"]?.int64 ?? -1), overdue \(backlog?["overdue"]?.int64 ?? -1), events owed \(backlog?["events_owed"]?.int64 ?? -1)")
+            print(
+                "  status: in flight \(backlog?["in_flight"]?.int64 ?? -1), overdue \(backlog?["overdue"]?.int64 ?? -1), events owed \(backlog?["events_owed"]?.int64 ?? -1)"
+            )
             _ = await instance.stop()
             await fixture.stop()
         }

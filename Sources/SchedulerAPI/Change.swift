@@ -88,7 +88,9 @@ struct ChangeRunner: Sendable {
                     try await commitOnce(request, options, hash: hash, envelope, on: $0, body)
                 }
             } catch let error as PostgresError where error.code != .commitUnknown {
-                guard let wait = policy.wait(after: attempt, error, jitter: Double.random(in: 0..<1)) else { throw error }
+                guard let wait = policy.wait(after: attempt, error, jitter: Double.random(in: 0..<1)) else {
+                    throw error
+                }
                 try await Task.sleep(for: wait)
                 attempt += 1
             }
@@ -176,17 +178,20 @@ struct RecallWait: Sendable {
     func wait(for marked: [RecallTable.Marked], of schedule: ScheduleID?) async -> [ExecutionID] {
         guard let schedule else { return [] }
         let deadline = ContinuousClock.now + Self.limit
-        await session.recall(schedule, from: Set(marked.map(\.claimant)), within: .milliseconds(1500))
+        let claimants = Dictionary(marked.map { ($0.id, $0.claimant) }, uniquingKeysWith: { first, _ in first })
         var open = marked.map(\.id)
         var pause = Duration.milliseconds(2)
         while true {
+            // Asked again each time: a claim that was committed a moment ago may not have reached its claimant's memory
+            // when it was asked first.
+            await session.recall(schedule, from: Set(open.compactMap { claimants[$0] }), within: .milliseconds(1500))
             let asked = open
             if let still = try? await session.pool.withConnection({ try await RecallTable.stillOpen(asked, on: $0) }) {
                 open = still
             }
             if open.isEmpty || ContinuousClock.now + pause > deadline { return open }
             try? await Task.sleep(for: pause)
-            pause = min(pause * 2, .milliseconds(50))
+            pause = min(pause * 2, .milliseconds(100))
         }
     }
 }

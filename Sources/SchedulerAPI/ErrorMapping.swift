@@ -29,6 +29,10 @@ extension WireError {
             self.init(
                 .timedOut,
                 "nobody knows whether the change took place: ask again with the same request_id, or look")
+        case .shuttingDown, .cancelled:
+            self.init(.draining, "the instance is stopping or joins anew; nothing was changed: ask again")
+        case .poolExhausted:
+            self.init(.databaseUnavailable, "too many commands wait for the database; nothing was changed")
         case .lockTimeout, .queryCancelled:
             self.init(.timedOut, "the database did not answer in time; nothing was changed")
         default:

@@ -18,7 +18,13 @@ package struct MemberTable: Sendable {
     package init(lease: Int64) { self.lease = lease }
 
     /// The members whose lease keys stand.
-    package var members: Set<InstanceID> { Set(peers.keys) }
+    package var members: Set<InstanceID> { Set(peers.filter { $0.value.revision > 0 }.keys) }
+
+    /// An instance that is registered, and whose key nobody has seen: it died before it had one, or its key went. It is
+    /// suspected as others are, but has no share meanwhile.
+    package mutating func expect(_ member: InstanceID, at now: Int64) {
+        if peers[member] == nil { peers[member] = Peer(revision: 0, unchangedSince: now) }
+    }
 
     /// A key was written. A revision seen before is no news: a re-made watch tells all keys again.
     package mutating func sawLease(of member: InstanceID, revision: UInt64, at now: Int64) {
@@ -31,7 +37,7 @@ package struct MemberTable: Sendable {
 
     /// A snapshot of the whole bucket: members that are not in it are gone.
     package mutating func sawAll(_ members: Set<InstanceID>) {
-        peers = peers.filter { members.contains($0.key) }
+        peers = peers.filter { members.contains($0.key) || $0.value.revision == 0 }
     }
 
     /// This member's watch works and its own renewal was acknowledged just now. Two such moments further apart than half

@@ -1,7 +1,7 @@
-import Recurrence
 package import Logging
 import NATSClient
 import PostgresClient
+import Recurrence
 import SchedulerCore
 import SchedulerStore
 import ServiceLifecycle
@@ -68,7 +68,8 @@ package final class Engine: Service {
     }
 
     private func liveOnce() async throws {
-        try await EventStreams(links.serving, names: configuration.names, replicas: configuration.streamReplicas).ensure()
+        try await EventStreams(links.serving, names: configuration.names, replicas: configuration.streamReplicas)
+            .ensure()
         let bucket = try await KeyValueBucket.bindOrCreate(
             configuration.names.lockBucket, JetStreamAPI(links.serving), timeToLive: configuration.lease * 10,
             replicas: configuration.streamReplicas)

@@ -28,7 +28,8 @@ package struct EventStreams: Sendable {
             guard stream.subjects.contains(names.events) else {
                 throw EngineError(
                     .stream,
-                    "the stream \(names.eventsStream) takes \(stream.subjects), expected \(names.events): delete it, or add the subject")
+                    "the stream \(names.eventsStream) takes \(stream.subjects), expected \(names.events): delete it, or add the subject"
+                )
             }
             return
         }

@@ -131,7 +131,9 @@ extension Session {
         }
         do {
             try await withThrowingTaskGroup(of: Void.self) { group in
-                group.addTask { try await self.claimer.run(on: self.connections.claims.0, and: self.connections.claims.1) }
+                group.addTask {
+                    try await self.claimer.run(on: self.connections.claims.0, and: self.connections.claims.1)
+                }
                 group.addTask { try await self.recorder.run(on: self.connections.records.0) }
                 group.addTask { try await self.recorder.run(on: self.connections.records.1) }
                 group.addTask { try await self.membership.renew() }
@@ -150,9 +152,14 @@ extension Session {
     }
 
     /// Ends what the incarnation holds; nothing of it speaks afterwards.
+    ///
+    /// The incarnation ends its own right to act, so that its claims are rescued at once and no peer waits for a lease
+    /// that nobody renews. Where PostgreSQL cannot be asked, a peer does it after a lease.
     func end() async {
         publisher.stop()
         teller.stop()
+        _ = try? await InstanceTable.fence(instance, by: instance, on: connections.control)
+        await membership.leave()
         await connections.close()
     }
 

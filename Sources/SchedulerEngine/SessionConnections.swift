@@ -38,7 +38,8 @@ package struct SessionConnections: Sendable {
     }
 
     package func close() async {
-        for connection in [claims.0, claims.1, records.0, records.1, clock, control, upkeep] { await connection.close() }
+        let own = [claims.0, claims.1, records.0, records.1, clock, control, upkeep]
+        for connection in own { await connection.close() }
         await pool.shutDown(deadline: .now + .seconds(2))
     }
 }

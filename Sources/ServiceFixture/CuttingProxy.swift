@@ -12,6 +12,8 @@ package final class CuttingProxy: Sendable {
         case cutBefore(String)
         /// Forwards the chunk, waits for the server's answer to it, and closes both sides instead of passing it on.
         case cutAfter(String)
+        /// As `cutBefore`, but for the chunk that follows on the same connection: a COMMIT that goes out after it.
+        case cutBehind(String, reachesServer: Bool)
     }
 
     private struct State {
@@ -115,19 +117,24 @@ package final class CuttingProxy: Sendable {
     /// Whether the chunk goes on to the server.
     private func forwards(_ chunk: ArraySlice<UInt8>, _ link: Link) -> Bool {
         state.withLock { state in
+            let reachesServer: Bool
             switch state.rule {
             case .forward: return true
             case .cutBefore(let text), .cutAfter(let text):
                 guard String(decoding: chunk, as: UTF8.self).contains(text) else { return true }
+                reachesServer = state.rule == .cutAfter(text)
+            case .cutBehind(let text, let reaches):
+                let isNext = link.isMarked.withLock { isMarked in
+                    defer { isMarked = isMarked || String(decoding: chunk, as: UTF8.self).contains(text) }
+                    return isMarked
+                }
+                guard isNext else { return true }
+                reachesServer = reaches
             }
             state.triggered += 1
-            if case .cutBefore = state.rule {
-                state.rule = .forward
-                return false
-            }
             state.rule = .forward
-            link.dropsAnswers.withLock { $0 = true }
-            return true
+            link.dropsAnswers.withLock { $0 = reachesServer }
+            return reachesServer
         }
     }
 
@@ -136,6 +143,8 @@ package final class CuttingProxy: Sendable {
         let client: Int32
         let server: Int32
         let dropsAnswers = Mutex(false)
+        /// The chunk before held the text of `cutBehind`.
+        let isMarked = Mutex(false)
 
         init(client: Int32, server: Int32) {
             self.client = client

@@ -1,5 +1,5 @@
-package import NATSClient
 import Glibc
+package import NATSClient
 import Synchronization
 
 /// An observer outside of the service: it notes every message on a subject with the time at which it came.
@@ -18,7 +18,8 @@ package final class FiredMessages: Sendable {
 
     /// - Parameter filter: what to listen to. Core NATS: a stream's messages pass here too.
     package init(_ filter: String, on connection: NATSConnection) throws {
-        let subscribed = try connection.subscribe(try SubjectFilter(filter), pendingLimit: 1_000_000) { [weak self] message in
+        let subscribed = try connection.subscribe(try SubjectFilter(filter), pendingLimit: 1_000_000) {
+            [weak self] message in
             var time = timespec()
             clock_gettime(CLOCK_REALTIME, &time)
             let arrival = Arrival(

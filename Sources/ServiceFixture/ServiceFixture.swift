@@ -1,7 +1,7 @@
-import Migrations
 import Glibc
 package import JSONText
 package import LocalServers
+import Migrations
 package import NATSClient
 package import PostgresClient
 import SchedulerStore
@@ -22,6 +22,8 @@ package final class ServiceFixture: Sendable {
         package var natsConfiguration = ""
         /// Further `name=value` settings of PostgreSQL.
         package var postgresSettings: [String] = []
+        /// Where the nats-server keeps its data; nil: a folder of its own.
+        package var natsFolder: String?
         package var targets = """
             targets:
               - namespace: "*"
@@ -55,7 +57,7 @@ package final class ServiceFixture: Sendable {
 
     /// Starts servers and applies the schema; starts no instance yet.
     package static func start(_ options: Options = Options()) async throws -> ServiceFixture {
-        let nats = try NATSServer(configuration: options.natsConfiguration)
+        let nats = try NATSServer(folder: options.natsFolder, configuration: options.natsConfiguration)
         let postgres = try PostgresServer(fsync: options.fsync, settings: options.postgresSettings)
         async let natsStarted: Void = nats.start()
         async let postgresStarted: Void = postgres.start()

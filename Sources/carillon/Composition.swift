@@ -46,7 +46,9 @@ struct Composition: Sendable {
         let wanted = configuration
         return try await ServerWait(logger: logger, stop: stop).until("NATS") {
             try await NATSConnection.connect(wanted, within: .seconds(1))
-        } retries: { ($0 as? NATSError)?.code != .invalidConfiguration }
+        } retries: {
+            ($0 as? NATSError)?.code != .invalidConfiguration
+        }
     }
 }
 

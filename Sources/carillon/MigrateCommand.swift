@@ -60,7 +60,8 @@ struct MigrateCommand: AsyncParsableCommand {
 
 /// Where the database is.
 struct DatabaseOptions: ParsableArguments {
-    @Option(name: .customLong("database-url"), help: "postgres://user@host:port/database; DATABASE_URL and PG* count too.")
+    @Option(
+        name: .customLong("database-url"), help: "postgres://user@host:port/database; DATABASE_URL and PG* count too.")
     var databaseURL: String?
     @Option(help: ArgumentHelp("A file of NAME=value lines; CARILLON_CONFIG names one too.", valueName: "file"))
     var config: String?

@@ -16,7 +16,9 @@ struct SchemaGuard: Sendable {
         do {
             status = try await wait.until("PostgreSQL") {
                 try await migrator.status()
-            } retries: { ($0 as? MigrationError)?.underlying?.isConnectionLoss == true }
+            } retries: {
+                ($0 as? MigrationError)?.underlying?.isConnectionLoss == true
+            }
         } catch let error as MigrationError {
             throw CommandLineEnvironment.refusal(["DATABASE_URL: \(error.underlying.map { "\($0)" } ?? "\(error)")"])
         }

@@ -13,27 +13,32 @@ import Testing
         var testDescription: String { arguments.joined(separator: " ") }
     }
 
-    @Test(.timeLimit(.minutes(1)), arguments: [
-        Case(
-            arguments: ["serve"],
-            environment: ["NATS_URL": "http://x", "STREAM_REPLICAS": "9", "DATABASE_URL": "mysql://u:s3cret@h/d"],
-            code: 78, lines: ["STREAM_REPLICAS: expected", "NATS_URL: expected nats://", "DATABASE_URL: expected"]),
-        Case(arguments: ["serve", "--config", "/nowhere"], code: 78, lines: ["--config: expected a readable file"]),
-        Case(
-            arguments: ["migrate", "status", "--database-url", "postgres://127.0.0.1:1/x"], code: 69,
-            lines: ["expected PostgreSQL to answer: connectionRefused"]),
-        Case(
-            arguments: ["next", "0 25 * * *"], code: 65, lines: ["carillon: The hour field", "  0 25 * * *", "    ^"]),
-        Case(arguments: ["next", "0 0 * * *", "--timezone", "Mars/Olympus"], code: 65, lines: ["--timezone: "]),
-        Case(
-            arguments: ["dev"], environment: ["NATS_SERVER_BIN": "/nowhere/nats-server"], code: 69,
-            lines: ["starting", "expected the program /nowhere/nats-server"]),
-        Case(arguments: ["version"], code: 0, lines: ["carillon 0.1.0"]),
-        Case(
-            arguments: ["config", "--service-name", "flag"],
-            environment: ["SERVICE_NAME": "environment", "NATS_URL": "nats://a:1"], code: 0,
-            lines: ["NATS_URL=nats://a:1", "SERVICE_NAME=flag", "SUBJECT_PREFIX=scheduler"]),
-    ]) func aCommandSaysWhatIsWrongInAsManyLines(expected: Case) async throws {
+    @Test(
+        .timeLimit(.minutes(1)),
+        arguments: [
+            Case(
+                arguments: ["serve"],
+                environment: ["NATS_URL": "http://x", "STREAM_REPLICAS": "9", "DATABASE_URL": "mysql://u:s3cret@h/d"],
+                code: 78, lines: ["STREAM_REPLICAS: expected", "NATS_URL: expected nats://", "DATABASE_URL: expected"]),
+            Case(
+                arguments: ["serve", "--config", "/nowhere"], code: 78, lines: ["--config: expected a readable file"]),
+            Case(
+                arguments: ["migrate", "status", "--database-url", "postgres://127.0.0.1:1/x"], code: 69,
+                lines: ["expected PostgreSQL to answer: connectionRefused"]),
+            Case(
+                arguments: ["next", "0 25 * * *"], code: 65,
+                lines: ["carillon: The hour field", "  0 25 * * *", "    ^"]),
+            Case(arguments: ["next", "0 0 * * *", "--timezone", "Mars/Olympus"], code: 65, lines: ["--timezone: "]),
+            Case(
+                arguments: ["dev"], environment: ["NATS_SERVER_BIN": "/nowhere/nats-server"], code: 69,
+                lines: ["starting", "expected the program /nowhere/nats-server"]),
+            Case(arguments: ["version"], code: 0, lines: ["carillon 0.1.0"]),
+            Case(
+                arguments: ["config", "--service-name", "flag"],
+                environment: ["SERVICE_NAME": "environment", "NATS_URL": "nats://a:1"], code: 0,
+                lines: ["NATS_URL=nats://a:1", "SERVICE_NAME=flag", "SUBJECT_PREFIX=scheduler"]),
+        ]) func aCommandSaysWhatIsWrongInAsManyLines(expected: Case) async throws
+    {
         let folder = try Filesystem.makeTemporaryFolder()
         defer { Filesystem.remove(folder) }
         let log = folder + "/log"

@@ -18,7 +18,9 @@ import Testing
         let environment = [
             "NATS_URL": try #require(url), "PATH": Filesystem.environment("PATH") ?? "/usr/bin:/bin",
         ]
-        let python = Filesystem.environment("CARILLON_TEST_PYTHON") ?? (access(".venv/bin/python", X_OK) == 0 ? ".venv/bin/python" : "python3")
+        let python =
+            Filesystem.environment("CARILLON_TEST_PYTHON")
+            ?? (access(".venv/bin/python", X_OK) == 0 ? ".venv/bin/python" : "python3")
         let interpreter = try #require(Filesystem.program(path.hasSuffix(".py") ? python : "bash"))
         let log = folder + "/example.log"
         let example = try ChildProcess([interpreter, "examples/" + path], environment: environment, logPath: log)

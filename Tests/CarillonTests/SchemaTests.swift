@@ -45,7 +45,8 @@ import Testing
         var random = SystemRandomNumberGenerator()
         let now = try #require(Instant(rfc3339: "2026-11-21T09:00:00Z"))
         let change = ScheduleChange(
-            auditID: 1, at: now, schedule: ScheduleID(.version7(at: now, random: &random)), name: "a", namespace: "demo",
+            auditID: 1, at: now, schedule: ScheduleID(.version7(at: now, random: &random)), name: "a",
+            namespace: "demo",
             action: action, fence: 3, version: 2, actor: "b", reason: "c", requestID: "d")
         try expect(try #require(EventText(change, source: "/carillon/scheduler")))
     }
@@ -80,7 +81,8 @@ import Testing
         var random = SystemRandomNumberGenerator()
         try expect(
             EventText(
-                system: type, instance: InstanceID(.version7(at: now, random: &random)).description, name: "one", at: now,
+                system: type, instance: InstanceID(.version7(at: now, random: &random)).description, name: "one",
+                at: now,
                 detail: "d", source: "/carillon/scheduler"))
     }
 

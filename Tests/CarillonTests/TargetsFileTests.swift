@@ -56,7 +56,9 @@ import Testing
         #expect(file.problems.contains { $0.hasPrefix("targets[2].delivery:") && $0.contains("(line 8)") })
     }
 
-    @Test(arguments: ["", "targets: 3", "- a", "targets: [", "targets:\n  - x"]) func whatIsNoListIsOneLine(text: String) {
+    @Test(arguments: ["", "targets: 3", "- a", "targets: [", "targets:\n  - x"]) func whatIsNoListIsOneLine(
+        text: String
+    ) {
         let file = TargetsFile.read(text, ownPrefix: "scheduler")
         #expect(file.rules.rules.isEmpty)
         #expect(file.problems.count == 1)

@@ -25,7 +25,9 @@ import Testing
         Load.Delivery.allCases.map { Step(point: point, delivery: $0) }
     }
 
-    @Test(.timeLimit(.minutes(1)), arguments: steps) func aKilledInstanceLosesAndDoublesNothing(_ step: Step) async throws {
+    @Test(.timeLimit(.minutes(1)), arguments: steps) func aKilledInstanceLosesAndDoublesNothing(_ step: Step)
+        async throws
+    {
         let system = try await SharedSystem.shared.started()
         let name = "m\(Self.steps.firstIndex { $0.point == step.point && $0.delivery == step.delivery } ?? 0)"
         let fired = try FiredMessages("demo.*.\(name)", on: system.client)

@@ -44,7 +44,11 @@ import Testing
         let fired = ledger.rows.count { $0.state == "delivered" }
         let named = history.all.reduce(0) { $0 + $1.inFlight.count }
         #expect(fired > Self.commands / 4, "too little fired to prove anything")
-        print("recall: \(history.all.count) commands, \(fired) fires, \(named) named in flight, slowest reply \(history.slowest) ms")
+        // Whatever is not under way is given back at once: a reply that waits for a fire means that a claimant missed it.
+        #expect(history.slow < 300)
+        print(
+            "recall: \(history.all.count) commands, \(fired) fires, \(named) named in flight,",
+            "99 of 100 replies within \(history.slow) ms, all within \(history.slowest) ms")
         for instance in instances { #expect(await instance.stop()) }
         await fixture.stop()
     }
@@ -66,6 +70,11 @@ final class CommandHistory: Sendable {
     private let entries = Mutex<[Entry]>([])
     var all: [Entry] { entries.withLock { $0 } }
     var slowest: Int64 { all.map { $0.repliedAt - $0.sentAt }.max() ?? 0 }
+    /// The time that 99 of 100 commands were answered in.
+    var slow: Int64 {
+        let times = all.map { $0.repliedAt - $0.sentAt }.sorted()
+        return times.isEmpty ? 0 : times[times.count * 99 / 100]
+    }
     func add(_ entry: Entry) { entries.withLock { $0.append(entry) } }
 }
 
@@ -89,7 +98,8 @@ struct CommandHand {
     }
 
     mutating func play() async throws {
-        guard let schedule else { return try await create() }
+        if schedule == nil { try await create() }
+        guard let schedule else { return }
         try await reachNextDue()
         switch Int.random(in: 0..<10, using: &random) {
         case 0: try await send("delete", schedule, "")
@@ -213,9 +223,11 @@ struct RecallLedger {
                 let isOld = entry.verb != "resume" && row.version < entry.version
                 let isWithin = isPaused && row.firedAt > entry.repliedAt && row.firedAt < until
                 if row.firedAt > entry.repliedAt, isOld || isWithin {
-                    problems.append("\(schedule): \(row.id) fired \(row.firedAt - entry.repliedAt) ms after the reply to \(entry.verb)")
+                    let late = row.firedAt - entry.repliedAt
+                    problems.append("\(schedule): \(row.id) fired \(late) ms after the reply to \(entry.verb)")
                 } else if isOld, row.finishedAt > entry.repliedAt {
-                    problems.append("\(schedule): \(row.id) was recorded \(row.finishedAt - entry.repliedAt) ms after the reply to \(entry.verb)")
+                    let late = row.finishedAt - entry.repliedAt
+                    problems.append("\(schedule): \(row.id) was recorded \(late) ms after the reply to \(entry.verb)")
                 }
             }
         }
@@ -244,7 +256,8 @@ struct RecallLedger {
         for row in rows.sorted(by: { $0.scheduledFor < $1.scheduledFor }) {
             let from = row.rangeFrom ?? row.scheduledFor
             if let last, from != last + period {
-                problems.append("\(schedule), generation \(generation): \(from - last) ms from \(last) to \(row.state) \(from)")
+                let hole = "\(from - last) ms from \(last) to \(row.state) \(from)"
+                problems.append("\(schedule), generation \(generation): \(hole)")
             }
             if row.scheduledFor != from + (row.rangeCount - 1) * period {
                 problems.append("\(schedule): a range of \(row.rangeCount) from \(from) ends at \(row.scheduledFor)")

@@ -1,5 +1,6 @@
 import JSONText
 import LocalServers
+import Recurrence
 import ServiceFixture
 import Testing
 
@@ -88,8 +89,70 @@ import Testing
         #expect(isQuiet, "a claim is left")
         #expect(fired.count == 1)
         #expect(try await fixture.count("SELECT count(*) FROM scheduler.audit_log") == 3)
-        #expect(try await fixture.count("SELECT schedule_count FROM scheduler.namespaces WHERE namespace = 'test'") == 0)
+        #expect(
+            try await fixture.count("SELECT schedule_count FROM scheduler.namespaces WHERE namespace = 'test'") == 0)
         #expect(await instance.stop())
+        proxy.stop()
+        await fixture.stop()
+    }
+
+    /// What a pause takes back does not fire because the answer to its giving back got lost; nor is it forgotten.
+    @Test(.timeLimit(.minutes(1)), arguments: [true, false])
+    func whatWasGivenBackStaysSo(_ tookPlace: Bool) async throws {
+        let fixture = try await ServiceFixture.start()
+        try await fixture.makeStream()
+        let proxy = try CuttingProxy(to: await fixture.postgres.port)
+        let instance = try await fixture.startInstance(
+            environment: ["DATABASE_URL": "postgresql://postgres@127.0.0.1:\(proxy.port)/carillon"])
+        let fired = try FiredMessages("demo.js.g", on: fixture.client)
+        let due = wallMilliseconds() + 1500
+        let at = Instant(milliseconds: due).rfc3339
+        _ = try await fixture.command(
+            "schedule.create", #"{"name":"g","schedule_type":"once","run_at":"\#(at)","target_command":"demo.js.g"}"#)
+        let isClaimed = await waitUntil(.seconds(2)) {
+            (try? await fixture.count("SELECT count(*) FROM scheduler.executions")) == 1
+        }
+        #expect(isClaimed)
+        proxy.set(.cutBehind("executions_give_back", reachesServer: tookPlace))
+        let paused = try await fixture.command("schedule.pause", #"{"name":"g"}"#)
+        #expect(proxy.triggered == 1)
+        let inFlight = paused["in_flight"].map { $0.elements.compactMap(\.string) } ?? []
+        try await fixture.reach(due + 500)
+        let isQuiet = await waitUntil(.seconds(10)) {
+            (try? await fixture.count("SELECT count(*) FROM scheduler.claims")) == 0
+        }
+        #expect(isQuiet, "a claim is left")
+        let open = try await fixture.count("SELECT count(*) FROM scheduler.executions WHERE state = 'claimed'")
+        #expect(open == 0)
+        // Where the first giving back did not take place the command asks again.
+        #expect(fired.count == 0, "it was given back, and fired")
+        #expect(inFlight.isEmpty)
+        let resumeFrom = try await fixture.count(
+            "SELECT count(*) FROM scheduler.timers WHERE resume_from IS NOT NULL AND run_count = 0")
+        #expect(resumeFrom == 1)
+        #expect(await instance.stop())
+        proxy.stop()
+        await fixture.stop()
+    }
+
+    /// A rescue whose COMMIT got no answer leaves no claim that a living instance owns and does not know.
+    @Test(.timeLimit(.minutes(1)), arguments: [true, false])
+    func aRescueIsNotForgotten(_ tookPlace: Bool) async throws {
+        let fixture = try await ServiceFixture.start()
+        try await fixture.makeStream()
+        let proxy = try CuttingProxy(to: await fixture.postgres.port)
+        let fired = try FiredMessages("demo.js.x", on: fixture.client)
+        let victim = try await fixture.startInstance(
+            "victim", environment: ["CARILLON_FAIL_AT": "publish.before@5"])
+        let load = try await Load.start(fixture, named: "x", rate: 20, seconds: 2)
+        #expect(await victim.process.waitForEnd(.seconds(10)))
+        proxy.set(tookPlace ? .cutAfter("claims_adopt") : .cutBefore("claims_adopt"))
+        let rescuer = try await fixture.startInstance(
+            "rescuer", environment: ["DATABASE_URL": "postgresql://postgres@127.0.0.1:\(proxy.port)/carillon"])
+        #expect(await waitUntil(.seconds(20)) { proxy.triggered == 1 })
+        try await Ledger.settled(fixture, load)
+        try await Ledger.read(fixture, load).check(load, fired.all)
+        #expect(await rescuer.stop())
         proxy.stop()
         await fixture.stop()
     }

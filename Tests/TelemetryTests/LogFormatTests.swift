@@ -6,7 +6,9 @@ import Testing
 
 @Suite struct LogFormatTests {
     /// What a logger writes, line by line.
-    private func lines(_ format: LogFormat, level: Logger.Level = .info, _ body: (inout Logger) -> Void) throws -> [String] {
+    private func lines(_ format: LogFormat, level: Logger.Level = .info, _ body: (inout Logger) -> Void) throws
+        -> [String]
+    {
         var ends: [Int32] = [0, 0]
         try #require(pipe(&ends) == 0)
         var logger = format.logger("test", level: level, to: LineSink(ends[1]) { "\($0) dropped" })

@@ -38,7 +38,7 @@ struct ClaimBatch {
         let plan = schedule.planner.plan(
             nextFireAt: due.nextFireAt, runCount: timer.runCount, now: now, horizon: horizon)
         for run in plan.skips { skip(run, of: schedule, &timer) }
-        for (index, fire) in plan.fires.enumerated() {
+        for fire in plan.fires {
             timer.fireSequence += 1
             let occurrence = Occurrence(
                 schedule: schedule.id, generation: timer.generation, scheduledFor: fire.scheduledFor)
@@ -47,7 +47,8 @@ struct ClaimBatch {
                     id: occurrence.executionID, occurrence: occurrence, dueAt: fire.dueAt,
                     fence: timer.fireSequence, version: schedule.version, missedCount: fire.missedCount,
                     trigger: fire.trigger))
-            planned.append((fire, schedule, plan.isLast && index == plan.fires.count - 1))
+            // All of them, not the latest alone: what catches up yields to what is on time, and ends after it.
+            planned.append((fire, schedule, plan.isLast))
         }
         timer.nextFireAt = plan.nextFireAt
         timer.runCount = plan.runCount

@@ -123,6 +123,9 @@ package final class EventTeller: Sendable {
     }
 
     private static let handful = 256
+    /// Milliseconds between two tries while the stream is away. One event a second costs nothing, and when the stream is
+    /// back its events come within the second that they are promised in.
+    private static let mostPause: Int64 = 1000
 
     private func step() -> Int64 {
         let now = MonotonicClock.now()
@@ -200,7 +203,7 @@ package final class EventTeller: Sendable {
         state.waiting.prepend(owed)
         // Those that were under way together fail together: one failure.
         if MonotonicClock.now() >= state.pausedUntil {
-            let delay = DispatchDecision.backoffMilliseconds(tries: state.failures)
+            let delay = min(Self.mostPause, DispatchDecision.backoffMilliseconds(tries: state.failures))
             state.failures += 1
             state.pausedUntil = MonotonicClock.now() + delay * 1_000_000
         }
@@ -210,7 +213,8 @@ package final class EventTeller: Sendable {
     private static func words(for outcome: PublishOutcome, stream: String) -> String {
         switch outcome {
         case .noResponders: "the stream \(stream) is missing or has no leader"
-        case .refused(_, let errCode, let description): "the stream \(stream) refuses events: \(description) (\(errCode))"
+        case .refused(_, let errCode, let description):
+            "the stream \(stream) refuses events: \(description) (\(errCode))"
         case .notPermitted: "the server permits no events to be published"
         case .connectionLost: "events cannot be published: no connection to NATS"
         default: "the stream \(stream) does not acknowledge events"

@@ -50,8 +50,9 @@ package final class Fire: @unchecked Sendable {
     package let origin: Origin
     package let trigger: Trigger
     package let kind: FireClass
-    /// The schedule may be exhausted once this one ends.
-    package let isLast: Bool
+    /// The schedule may be exhausted once this one ends: no occurrence is to come, and whichever of the open ones ends
+    /// last asks for it.
+    package var isLast: Bool
     /// What a trigger sends in place of the schedule's payload.
     package let payload: [UInt8]?
     var phase = Phase.waiting

@@ -1,9 +1,9 @@
 import CLinux
+import Glibc
 import NATSClient
 package import PostgresClient
 package import Recurrence
 package import SchedulerCore
-import Glibc
 import SchedulerStore
 import Synchronization
 

@@ -111,6 +111,7 @@ package final class Publisher: Sendable {
             guard !state.isStopped else { return }
             for fire in fires {
                 state.queue.insert(fire, dueAt: fire.dueAt, priority: fire.schedule.priority, kind: fire.kind)
+                if fire.isLast { for earlier in state.open[fire.schedule.id] ?? [] { earlier.isLast = true } }
                 state.open[fire.schedule.id, default: []].append(fire)
                 state.openCount += 1
                 state.openBytes += fire.heldBytes
@@ -167,6 +168,11 @@ package final class Publisher: Sendable {
         }
     }
 
+    /// The schedules that may be exhausted once these are recorded.
+    func schedulesOver(_ ended: [EndedFire]) -> Set<ScheduleID> {
+        state.withLock { _ in Set(ended.filter(\.fire.isLast).map(\.fire.schedule.id)) }
+    }
+
     private static func close(_ fire: Fire, in state: inout State) {
         let id = fire.schedule.id
         guard var fires = state.open[id], let index = fires.firstIndex(where: { $0 === fire }) else { return }
@@ -205,7 +211,7 @@ extension Publisher {
         guard room > 0 else { return ([], monotonic + Self.idle) }
         var fires: [Fire] = []
         while fires.count < room, let fire = state.queue.take(.onTime, now: now) {
-            if fire.phase == .waiting { fires.append(fire) }
+            if fire.begin(at: now) { fires.append(fire) }
         }
         var next = state.queue.nextDueAt.map { clock.monotonic(of: $0) } ?? .max
         for kind in [FireClass.withinGrace, .misfired] where fires.count < room {
@@ -214,12 +220,8 @@ extension Publisher {
                     next = min(next, monotonic + 2_000_000)
                     break
                 }
-                if let fire = state.queue.take(kind, now: now), fire.phase == .waiting { fires.append(fire) }
+                if let fire = state.queue.take(kind, now: now), fire.begin(at: now) { fires.append(fire) }
             }
-        }
-        for fire in fires {
-            fire.phase = .sent
-            if fire.firedAt == nil { fire.firedAt = now }
         }
         return (fires, min(next, monotonic + Self.idle))
     }
@@ -364,4 +366,13 @@ extension DispatchOutcome {
 
 extension Fire {
     fileprivate var heldBytes: Int { (payload ?? schedule.payload).count + 512 }
+
+    /// Takes its turn, if it still waits: one that was taken back and admitted again stands in the queue twice, and one
+    /// turn must not find it in both places.
+    fileprivate func begin(at now: Instant) -> Bool {
+        guard phase == .waiting else { return false }
+        phase = .sent
+        if firedAt == nil { firedAt = now }
+        return true
+    }
 }

@@ -1,8 +1,8 @@
+import NATSClient
 package import PostgresClient
 import Recurrence
 package import SchedulerCore
 import SchedulerStore
-import NATSClient
 import SchedulerWire
 import Synchronization
 
@@ -162,9 +162,9 @@ package final class Recorder: Sendable {
         var exhaustion: Int?
         if !ended.isEmpty {
             calls.append(ExecutionTable.end(ended.map(\.ending), by: instance, at: now))
-            let last = ended.filter(\.fire.isLast).map(\.fire.schedule.id)
-            if !last.isEmpty {
-                calls += ExhaustionTable.exhaust(Array(Set(last)).sorted(), at: now)
+            let over = publisher.schedulesOver(ended)
+            if !over.isEmpty {
+                calls += ExhaustionTable.exhaust(over.sorted(), at: now)
                 exhaustion = calls.count - 1
             }
         }

@@ -121,7 +121,8 @@ package final class Membership: Sendable {
         let members = state.table.members.subtracting(state.table.suspects(at: now, own: instance)).union([instance])
         guard members != state.view.members else { return }
         state.view = View(members: members, share: Share.partitions(of: instance, among: members))
-        logger.info("the members changed", metadata: ["members": "\(members.count)", "share": "\(state.view.share.count)"])
+        logger.info(
+            "the members changed", metadata: ["members": "\(members.count)", "share": "\(state.view.share.count)"])
     }
 
     /// Renews for as long as the incarnation lives. Throws when its key is lost: then it is over.
@@ -203,9 +204,7 @@ package final class Membership: Sendable {
     func expect(_ instances: Set<InstanceID>) {
         let now = MonotonicClock.now()
         state.withLock { state in
-            for instance in instances.subtracting(state.table.members) {
-                state.table.sawLease(of: instance, revision: 0, at: now)
-            }
+            for instance in instances { state.table.expect(instance, at: now) }
         }
     }
 

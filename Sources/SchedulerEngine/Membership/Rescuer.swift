@@ -38,29 +38,37 @@ package final class Rescuer: Sendable {
         return rescued
     }
 
+    /// What is left is read before it is adopted, in one transaction whose outcome is always learned: an adopted claim
+    /// that this instance did not know of would be nobody's, for as long as the instance lives.
     private func rescueOne(on connection: PostgresConnection) async throws -> Bool {
-        let adopted = Mutex<(id: ClaimTable.ClaimID, executions: [ExecutionID])?>(nil)
-        try await connection.transaction { transaction in
-            guard let claim = try await ClaimTable.takeAbandoned(in: transaction) else { return }
-            try await transaction.commit(
-                with: [InstanceTable.hold(self.instance)]
-                    + ClaimTable.adopt(claim.id, executions: claim.executions, by: self.instance))
-            adopted.withLock { $0 = claim }
+        let (abandoned, _) = try await SettledTransaction.run(on: connection) {
+            [self] transaction -> (value: Abandoned?, calls: [Call]) in
+            guard let claim = try await ClaimTable.takeAbandoned(in: transaction) else { return (nil, []) }
+            let rows = try await ClaimTable.rows(of: claim.executions, on: transaction)
+            let schedules = try await ScheduleTable.fetch(Array(Set(rows.map(\.execution.schedule))), on: transaction)
+            return (
+                Abandoned(id: claim.id, executions: claim.executions, rows: rows, schedules: schedules),
+                [InstanceTable.hold(instance)]
+                    + ClaimTable.adopt(claim.id, executions: claim.executions, by: instance)
+            )
         }
-        guard let claim = adopted.withLock({ $0 }) else { return false }
-        try await resume(claim.id, executions: claim.executions, on: connection)
+        guard let abandoned else { return false }
+        try await resume(abandoned, on: connection)
         return true
     }
 
+    private struct Abandoned: Sendable {
+        let id: ClaimTable.ClaimID
+        let executions: [ExecutionID]
+        let rows: [(execution: Execution, payload: [UInt8]?)]
+        let schedules: [Schedule]
+    }
+
     /// Builds anew what the claim's first owner held in memory.
-    private func resume(
-        _ id: ClaimTable.ClaimID, executions ids: [ExecutionID], on connection: PostgresConnection
-    ) async throws {
-        let rows = try await ClaimTable.rows(of: ids, on: connection)
+    private func resume(_ abandoned: Abandoned, on connection: PostgresConnection) async throws {
+        let (id, ids, rows) = (abandoned.id, abandoned.executions, abandoned.rows)
         let schedules = Dictionary(
-            try await ScheduleTable.fetch(Array(Set(rows.map(\.execution.schedule))), on: connection).map {
-                ($0.id, try compiler.compile($0))
-            }, uniquingKeysWith: { first, _ in first })
+            try abandoned.schedules.map { ($0.id, try compiler.compile($0)) }, uniquingKeysWith: { first, _ in first })
         let claim = OpenClaim(id, executions: ids.count)
         var fires: [Fire] = []
         var events: [EventTeller.Owed] = []
@@ -76,9 +84,9 @@ package final class Rescuer: Sendable {
                 events.append(event(execution, payload, of: schedule, claim))
             }
         }
+        deliver(fires, events)
         // Given back by the dead member, or of a schedule long forgotten: nothing is owed for them.
         if settled > 0, claim.settle(settled) { try await settle(id, on: connection) }
-        deliver(fires, events)
     }
 
     private func settle(_ id: ClaimTable.ClaimID, on connection: PostgresConnection) async throws {

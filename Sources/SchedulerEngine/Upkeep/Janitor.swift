@@ -28,7 +28,7 @@ struct Janitor: Sendable {
                 // Often enough to notice a day's change, seldom enough to cost nothing.
                 if rounds % 60 == 0 { try await ensurePartitions(now: session.clock.now()) }
                 if rounds % Self.hour == 30 { try await clearOut(now: session.clock.now()) }
-            } catch where !(error is CancellationError) {
+            } catch  where !(error is CancellationError) {
                 session.logger.warning("upkeep failed, and is tried again", metadata: ["error": "\(error)"])
             }
             rounds += 1

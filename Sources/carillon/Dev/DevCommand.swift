@@ -12,7 +12,8 @@ struct DevCommand: AsyncParsableCommand {
             makes a demo schedule, and prints what is fired and told. Ctrl-C ends everything.
             """)
 
-    @Option(help: ArgumentHelp("Keep the data in this folder; without it, it is deleted at the end.", valueName: "folder"))
+    @Option(
+        help: ArgumentHelp("Keep the data in this folder; without it, it is deleted at the end.", valueName: "folder"))
     var dataDir: String?
 
     @Option(help: ArgumentHelp("The port of nats-server; a free one by default.", valueName: "port"))

@@ -37,7 +37,9 @@ struct DevServers: Sendable {
     func start() async throws(DevFault) {
         async let natsStarted: Void = nats.start()
         async let postgresStarted: Void = postgres.start()
-        do { try await natsStarted } catch { throw fault(error, server: "nats-server", port: ports.nats, "--nats-port") }
+        do { try await natsStarted } catch {
+            throw fault(error, server: "nats-server", port: ports.nats, "--nats-port")
+        }
         do { try await postgresStarted } catch {
             throw fault(error, server: "PostgreSQL", port: ports.postgres, "--postgres-port")
         }

@@ -110,7 +110,8 @@ final class DevTranscript: Sendable {
     /// The beginning of a payload, fit for a terminal.
     private static func printable(_ payload: UnsafeRawBufferPointer) -> String {
         let text = String(decoding: payload.prefix(mostPayloadBytes), as: UTF8.self)
-        let safe = String(String.UnicodeScalarView(text.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7F ? " " : $0 }))
+        let safe = String(
+            String.UnicodeScalarView(text.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7F ? " " : $0 }))
         return payload.count > mostPayloadBytes ? safe + "… (\(payload.count) bytes)" : safe
     }
 }

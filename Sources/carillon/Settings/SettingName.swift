@@ -25,6 +25,7 @@ enum SettingName: String, CaseIterable, Sendable {
     case mostSchedules = "MAX_SCHEDULES_PER_CREATOR"
     case historyRetention = "HISTORY_RETENTION_DAYS"
     case auditRetention = "AUDIT_RETENTION_DAYS"
+    case executionsInFlight = "MAX_EXECUTIONS_IN_FLIGHT"
 
     /// Names of the contract that a later version takes. Ignoring one that chooses a server or an identity would be
     /// worse than refusing it.

@@ -37,6 +37,7 @@ extension Settings {
         case .mostSchedules: "\(mostSchedules)"
         case .historyRetention: "\(historyRetentionDays)"
         case .auditRetention: "\(auditRetentionDays)"
+        case .executionsInFlight: "\(executionsInFlight)"
         }
     }
 }

@@ -28,6 +28,8 @@ struct Settings: Sendable {
     var mostSchedules: Int64 = 1000
     var historyRetentionDays = 30
     var auditRetentionDays = 365
+    /// Executions that one instance holds at most, from claim to acknowledged event; beyond it claims stop.
+    var executionsInFlight = 200_000
     var defaults = DefinitionDefaults()
 
     /// What is wrong with the settings, a line each.
@@ -91,6 +93,7 @@ struct Settings: Sendable {
         mostSchedules = reader.integer(.mostSchedules, in: 0...Int64.max, otherwise: 1000)
         historyRetentionDays = Int(reader.integer(.historyRetention, in: 1...3650, otherwise: 30))
         auditRetentionDays = Int(reader.integer(.auditRetention, in: 1...36500, otherwise: 365))
+        executionsInFlight = Int(reader.integer(.executionsInFlight, in: 1...10_000_000, otherwise: 200_000))
     }
 
     private mutating func readDefaults(_ reader: inout SettingsReader) {
@@ -142,6 +145,7 @@ extension Settings {
         engine.streamReplicas = streamReplicas
         engine.historyRetentionDays = historyRetentionDays
         engine.auditRetentionDays = auditRetentionDays
+        engine.mostInFlight = executionsInFlight
         return engine
     }
 }

@@ -39,6 +39,8 @@ struct SettingsOptions: ParsableArguments {
     var historyRetention: String?
     @Option(name: .customLong("audit-retention-days"), help: "The audit log is kept so long (365).")
     var auditRetention: String?
+    @Option(name: .customLong("max-executions-in-flight"), help: "Executions one instance holds (200000).")
+    var executionsInFlight: String?
 
     /// The settings that flags name.
     var values: [String: String] {
@@ -50,7 +52,7 @@ struct SettingsOptions: ParsableArguments {
             .misfireGrace: misfireGrace, .mostInFlight: mostInFlight, .lease: lease,
             .streamReplicas: streamReplicas, .lookaheadDays: lookaheadDays, .maxRetries: maxRetries,
             .retryDelay: retryDelay, .mostSchedules: mostSchedules, .historyRetention: historyRetention,
-            .auditRetention: auditRetention,
+            .auditRetention: auditRetention, .executionsInFlight: executionsInFlight,
         ]
         return Dictionary(uniqueKeysWithValues: given.compactMap { name, text in text.map { (name.rawValue, $0) } })
     }

@@ -38,7 +38,9 @@ struct SettingsReader {
     mutating func integer(_ name: SettingName, in range: ClosedRange<Int64>, otherwise value: Int64) -> Int64 {
         guard let text = text(name) else { return value }
         if let number = Int64(text), range.contains(number) { return number }
-        let bounds = range.upperBound == .max ? "of at least \(range.lowerBound)" : "from \(range.lowerBound) to \(range.upperBound)"
+        let bounds =
+            range.upperBound == .max
+            ? "of at least \(range.lowerBound)" : "from \(range.lowerBound) to \(range.upperBound)"
         report(name, expected: "a whole number \(bounds)", got: text)
         return value
     }

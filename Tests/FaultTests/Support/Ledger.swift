@@ -25,6 +25,8 @@ struct Ledger: Sendable {
     let events: [String: [String]]
     let claims: Int64
     let outbox: Int64
+    /// Schedules that have fired their last and are not exhausted.
+    let unended: Int64
 
     static func read(_ fixture: ServiceFixture, _ load: Load, stream: String = "DEMO") async throws -> Ledger {
         let rows = try await rows(fixture, namespace: load.namespace)
@@ -37,7 +39,12 @@ struct Ledger: Sendable {
         return Ledger(
             rows: rows, stored: stored, events: try await fixture.executionEvents(namespace: load.namespace),
             claims: try await fixture.count("SELECT count(*) FROM scheduler.claims"),
-            outbox: try await fixture.count("SELECT count(*) FROM scheduler.outbox"))
+            outbox: try await fixture.count("SELECT count(*) FROM scheduler.outbox"),
+            unended: try await fixture.count(
+                """
+                SELECT count(*) FROM scheduler.schedules
+                WHERE namespace = '\(load.namespace)' AND state <> 'exhausted'
+                """))
     }
 
     static func rows(_ fixture: ServiceFixture, namespace: String) async throws -> [Row] {
@@ -96,6 +103,7 @@ extension Ledger {
         #expect(problems.isEmpty, "\(problems.prefix(12).joined(separator: "\n"))", sourceLocation: sourceLocation)
         #expect(claims == 0, "claims are left", sourceLocation: sourceLocation)
         #expect(outbox == 0, "outbox rows are left", sourceLocation: sourceLocation)
+        #expect(unended == 0, "schedules that fired their last are not exhausted", sourceLocation: sourceLocation)
     }
 
     var delivered: Set<String> { Set(rows.filter { $0.state == "delivered" }.map(\.id)) }
@@ -185,8 +193,11 @@ extension ServiceFixture {
             for lane in 0..<lanes {
                 group.addTask {
                     var messages: [StoredMessage] = []
-                    for sequence in stride(from: info.firstSequence + lane, through: info.lastSequence, by: Int(lanes)) {
-                        do throws(NATSError) { messages.append(try await api.message(in: stream, sequence: sequence)) } catch {
+                    for sequence in stride(from: info.firstSequence + lane, through: info.lastSequence, by: Int(lanes))
+                    {
+                        do throws(NATSError) {
+                            messages.append(try await api.message(in: stream, sequence: sequence))
+                        } catch {
                             if error.code != .keyNotFound { throw error }
                         }
                     }

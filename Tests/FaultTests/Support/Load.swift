@@ -57,7 +57,8 @@ struct Load: Sendable {
         for (body, instants) in bodies {
             let reply = try await fixture.changing("schedule.create", body, namespace: name)
             guard let id = reply["schedule"]?["id"]?.string else {
-                throw FixtureError(description: "expected a schedule, got: \(String(decoding: reply.bytes, as: UTF8.self))")
+                let text = String(decoding: reply.bytes, as: UTF8.self)
+                throw FixtureError(description: "expected a schedule, got: \(text)")
             }
             load.occurrences[id] = instants
         }
@@ -72,7 +73,8 @@ extension ServiceFixture {
     ///
     /// - Parameter body: an object with at least one member.
     func changing(
-        _ command: String, _ body: String, namespace: String, requestID: String? = nil, within limit: Duration = .seconds(30)
+        _ command: String, _ body: String, namespace: String, requestID: String? = nil,
+        within limit: Duration = .seconds(30)
     ) async throws -> JSONValue {
         let requestID = requestID ?? "r\(UInt64.random(in: 0...UInt64.max))"
         let body = "{\"request_id\":\"\(requestID)\",\(body.dropFirst())"
