@@ -71,7 +71,7 @@ package final class Engine: Service {
         try await EventStreams(links.serving, names: configuration.names, replicas: configuration.streamReplicas)
             .ensure()
         let bucket = try await KeyValueBucket.bindOrCreate(
-            configuration.names.lockBucket, JetStreamAPI(links.serving), timeToLive: configuration.lease * 10,
+            configuration.names.lockBucket, JetStreamAPI(links.leases), timeToLive: configuration.lease * 10,
             replicas: configuration.streamReplicas)
         var random = SystemRandomNumberGenerator()
         let instance = InstanceID(.version7(at: PostgresClock.machineNow(), random: &random))

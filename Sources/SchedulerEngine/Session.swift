@@ -34,16 +34,21 @@ package final class Session: Sendable {
     /// The lock under which single jobs run.
     let roleLock: KeyValueLock
 
-    /// The process's connections to NATS: one sends at once, one gathers writes, one serves commands and the bucket.
+    /// The process's connections to NATS: one sends at once, one gathers writes, one serves commands, one keeps the
+    /// lease. A server whose disk is full keeps JetStream's requests waiting; commands are answered all the same.
     package struct Links: Sendable {
         package let prompt: NATSConnection
         package let gathered: NATSConnection
         package let serving: NATSConnection
+        package let leases: NATSConnection
 
-        package init(prompt: NATSConnection, gathered: NATSConnection, serving: NATSConnection) {
+        package init(
+            prompt: NATSConnection, gathered: NATSConnection, serving: NATSConnection, leases: NATSConnection
+        ) {
             self.prompt = prompt
             self.gathered = gathered
             self.serving = serving
+            self.leases = leases
         }
     }
 

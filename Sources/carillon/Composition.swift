@@ -20,7 +20,8 @@ struct Composition: Sendable {
         let links = Session.Links(
             prompt: try await connect("prompt", stop) { $0.sendAsap = true },
             gathered: try await connect("gathered", stop) { _ in },
-            serving: try await connect("serving", stop) { $0.sendAsap = true })
+            serving: try await connect("serving", stop) { $0.sendAsap = true },
+            leases: try await connect("leases", stop) { $0.sendAsap = true })
         let zones = ZoneDatabase()
         let engine = Engine(
             configuration: configuration, links: links,
@@ -58,6 +59,6 @@ private struct Connections: Service {
 
     func run() async throws {
         try? await gracefulShutdown()
-        for connection in [links.serving, links.gathered, links.prompt] { await connection.close() }
+        for connection in [links.leases, links.serving, links.gathered, links.prompt] { await connection.close() }
     }
 }

@@ -147,7 +147,11 @@ package final class EventTeller: Sendable {
         }
         for (token, owed) in batch {
             do { try stream.publish(token: token, message(of: owed)) } catch {
-                resolve([PublishResolution(token: token, outcome: .connectionLost)])
+                let isTooLarge = (error as? NATSError)?.code == .payloadTooLarge
+                let outcome: PublishOutcome =
+                    error is EngineError || isTooLarge
+                    ? .refused(code: 400, errCode: 0, description: "\(error)") : .connectionLost
+                resolve([PublishResolution(token: token, outcome: outcome)])
             }
         }
         FailPoint.told.reach()
@@ -200,7 +204,13 @@ package final class EventTeller: Sendable {
     }
 
     private func fail(_ owed: Owed, _ outcome: PublishOutcome, in state: inout State) {
-        state.waiting.prepend(owed)
+        // What was refused for itself goes to the back: it must not keep the others waiting. What failed with the
+        // connection or the stream keeps its place.
+        if outcome.isUnknown || outcome == .noResponders {
+            state.waiting.prepend(owed)
+        } else {
+            state.waiting.append(owed)
+        }
         // Those that were under way together fail together: one failure.
         if MonotonicClock.now() >= state.pausedUntil {
             let delay = min(Self.mostPause, DispatchDecision.backoffMilliseconds(tries: state.failures))
