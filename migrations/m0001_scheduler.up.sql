@@ -175,8 +175,10 @@ CREATE TABLE scheduler.claims (
     id         uuid        NOT NULL PRIMARY KEY,
     instance   uuid        NOT NULL,
     claimed_at timestamptz NOT NULL,
+    oldest     uuid        NOT NULL,
     executions uuid[]      NOT NULL
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
+COMMENT ON COLUMN scheduler.claims.oldest IS 'The smallest of the executions: no open execution anywhere lies before the smallest of these.';
 -- Ids are random: compressing them costs time and gains nothing.
 ALTER TABLE scheduler.claims ALTER COLUMN executions SET STORAGE EXTERNAL;
 

@@ -108,7 +108,7 @@ struct ScheduleDefinitions: Sendable {
             }
             timer.version = schedule.version
             timer.fireSequence += 1
-            change.recalled = try await RecallTable.mark(schedule.id, now: now, in: transaction)
+            change.recalled = try await RecallTable.mark(schedule.id, in: transaction)
             let view = ScheduleView(
                 schedule: schedule, timer: timer,
                 nextFires: nextFires(checked.source, schedule, now, runCount: timer.runCount))

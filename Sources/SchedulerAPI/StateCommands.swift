@@ -47,7 +47,7 @@ struct StateCommands: Sendable {
             timer.nextFireAt = nil
             timer.fireSequence += 1
             timer.version = schedule.version
-            change.recalled = try await RecallTable.mark(schedule.id, now: now, in: transaction)
+            change.recalled = try await RecallTable.mark(schedule.id, in: transaction)
             change.save(schedule, timer, before: before, action: "paused", target.options, at: now)
             return change
         }
@@ -72,7 +72,7 @@ struct StateCommands: Sendable {
             timer.resumeFrom = nil
             timer.fireSequence += 1
             timer.version = schedule.version
-            change.recalled = try await RecallTable.mark(schedule.id, now: now, in: transaction)
+            change.recalled = try await RecallTable.mark(schedule.id, in: transaction)
             change.save(schedule, timer, before: before, action: "deleted", target.options, at: now)
             let id = schedule.id
             change.reply = { writer in
@@ -118,7 +118,7 @@ struct StateCommands: Sendable {
             timer.resumeFrom = nil
             timer.fireSequence += 1
             // What it still had to do was done, or passed, while it was paused.
-            let isOpen = try await RecallTable.isOpen(schedule.id, now: now, in: transaction)
+            let isOpen = try await RecallTable.isOpen(schedule.id, in: transaction)
             let isOver = timer.nextFireAt == nil && !isOpen
             schedule.state = isOver ? .exhausted : .active
             if isOver { change.write(NamespaceTable.giveBack(request.namespace)) }

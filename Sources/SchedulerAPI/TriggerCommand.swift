@@ -27,6 +27,7 @@ struct TriggerCommand: Sendable {
             }
             let compiled = try context.session.compiler.compile(schedule)
             if let fault = compiled.fault { throw WireError(.targetNotAllowed, fault) }
+            if let payload { try check(payload, of: schedule) }
             timer.fireSequence += 1
             let occurrence = Occurrence(
                 schedule: schedule.id, generation: timer.generation, origin: .manual, scheduledFor: now,
@@ -58,6 +59,25 @@ struct TriggerCommand: Sendable {
                 writer.value(execution, scheduleName: compiled.name, namespace: compiled.namespace)
             }
             return change
+        }
+    }
+
+    /// A trigger's own payload is bound as the definition's is.
+    private func check(_ payload: [UInt8], of schedule: Schedule) throws(WireError) {
+        let definition = schedule.definition
+        do {
+            try context.session.compiler.targetRules.check(
+                definition.target, delivery: definition.delivery, payloadBytes: payload.count,
+                for: schedule.namespace)
+        } catch {
+            throw WireError(.payloadTooLarge, error.description)
+        }
+        let headers = definition.headers.reduce(1024) { $0 + $1.name.utf8.count + $1.value.utf8.count + 4 }
+        guard payload.count + headers <= context.mostMessageBytes else {
+            throw WireError(
+                .payloadTooLarge,
+                "payload and headers take \(payload.count + headers) bytes, the server's max_payload is "
+                    + "\(context.mostMessageBytes)")
         }
     }
 }

@@ -42,6 +42,7 @@ package final class Gate: Sendable {
 
     func claim() -> Claimer.ClaimGate {
         let view = membership.view
+        publisher.shareRates(among: view.members.count)
         return Claimer.ClaimGate(refusal: refusals().first, share: view.share, members: view.members.count)
     }
 

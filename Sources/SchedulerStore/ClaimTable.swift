@@ -13,14 +13,24 @@ package enum ClaimTable {
 
     static let insertStatement = Statement(
         "claims_insert",
-        "INSERT INTO scheduler.claims (id, instance, claimed_at, executions) VALUES ($1, $2, $3, $4)",
-        types: [.uuid, .uuid, .timestamptz, .uuidArray])
+        """
+        INSERT INTO scheduler.claims (id, instance, claimed_at, oldest, executions) VALUES ($1, $2, $3, $4, $5)
+        """, types: [.uuid, .uuid, .timestamptz, .uuid, .uuidArray])
 
     package static func insert(
         _ id: ClaimID, by instance: InstanceID, at now: Instant, executions: [ExecutionID]
     ) -> Call {
-        insertStatement(.uuid(id.uuid), .id(instance), .instant(now), .ids(executions))
+        insertStatement(
+            .uuid(id.uuid), .id(instance), .instant(now),
+            .uuid(executions.min()?.uuid ?? .lowest(at: now)), .ids(executions))
     }
+
+    /// Nothing that is open lies before this id: an expression for the statements that look for open executions. The
+    /// journal is as small as what is in flight.
+    static let openFrom = """
+        coalesce((SELECT c.oldest FROM scheduler.claims c ORDER BY c.oldest LIMIT 1),
+            'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
+        """
 
     static let deleteStatement = Statement(
         "claims_delete", "DELETE FROM scheduler.claims WHERE id = ANY ($1::uuid[])", types: [.uuidArray])

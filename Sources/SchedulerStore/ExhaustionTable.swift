@@ -7,8 +7,7 @@ package enum ExhaustionTable {
     /// Exhausts those of $1 that are active, have no timer to come and no open execution; with `delete_when_exhausted`
     /// they are deleted. One statement, so that the record transaction gains no round trip by it.
     ///
-    /// The look at open executions is bounded by the execution that has just ended: claims of one schedule are recorded
-    /// in their order but for retries, and an older open one keeps the schedule active until it ends.
+    /// An open execution keeps the schedule active until it ends; a one-shot's only one has just ended.
     static let exhaustStatement = Statement(
         "schedules_exhaust",
         """
@@ -17,7 +16,7 @@ package enum ExhaustionTable {
             -- A lookup for each schedule: with EXISTS the planner may read all executions once instead.
             LEFT JOIN LATERAL (
                 SELECT 1 AS found FROM scheduler.executions e
-                WHERE s.schedule_type NOT IN ('once', 'immediate') AND e.schedule_id = s.id AND e.id >= $3
+                WHERE s.schedule_type NOT IN ('once', 'immediate') AND e.schedule_id = s.id AND e.id >= \(ClaimTable.openFrom)
                     AND e.state = 'claimed' LIMIT 1) open ON true
             WHERE t.schedule_id = ANY ($1::uuid[]) AND t.next_fire_at IS NULL AND s.state = 'active'
                 AND open.found IS NULL),
@@ -39,7 +38,7 @@ package enum ExhaustionTable {
             RETURNING id, at, schedule_id, fence, version, namespace, name),
         owed AS (INSERT INTO scheduler.outbox (audit_id, at) SELECT id, at FROM entry)
         SELECT id, at, schedule_id, fence, version, namespace, name FROM entry
-        """, types: [.uuidArray, .timestamptz, .uuid])
+        """, types: [.uuidArray, .timestamptz])
 
     /// Timers first, then schedules, both in the order of their ids, as commands lock them: no deadlock.
     static let lockStatement = Statement(
@@ -47,9 +46,12 @@ package enum ExhaustionTable {
         "SELECT 1 FROM scheduler.timers WHERE schedule_id = ANY ($1::uuid[]) ORDER BY schedule_id FOR UPDATE",
         types: [.uuidArray])
 
-    package static func exhaust(_ ids: [ScheduleID], at now: Instant) -> [Call] {
-        let bound = UUIDValue.lowest(at: now.adding(milliseconds: -RecallTable.reach))
-        return [lockStatement(.ids(ids)), exhaustStatement(.ids(ids), .instant(now), .uuid(bound))]
+    /// Locks the timers of schedules that may be exhausted; before anything else of the transaction is written.
+    package static func lock(_ ids: [ScheduleID]) -> Call { lockStatement(.ids(ids)) }
+
+    /// - Parameter ids: their timers are locked.
+    package static func exhaust(_ ids: [ScheduleID], at now: Instant) -> Call {
+        exhaustStatement(.ids(ids), .instant(now))
     }
 
     /// The entries that ``exhaust(_:at:)``'s last call wrote, to be told.

@@ -14,24 +14,20 @@ package enum RecallTable {
         package let dueAt: Instant
     }
 
-    /// Claims older than this are not looked for by key; their claimant, asked for the schedule, knows them all the same.
-    static let reach: Int64 = 2 * 86_400_000
-
     static let markStatement = Statement(
         "executions_mark_recalled",
         """
         UPDATE scheduler.executions SET recalled = true
-        WHERE schedule_id = $1 AND id >= $2 AND state = 'claimed'
+        WHERE schedule_id = $1 AND id >= \(ClaimTable.openFrom) AND state = 'claimed'
         RETURNING id, claimed_by, due_at
-        """, types: [.uuid, .uuid])
+        """, types: [.uuid])
 
     /// Marks what is claimed of a schedule. The caller holds the timer's lock, so nothing is being claimed meanwhile.
     package static func mark(
-        _ schedule: ScheduleID, now: Instant, in transaction: PostgresTransaction
+        _ schedule: ScheduleID, in transaction: PostgresTransaction
     ) async throws -> [Marked] {
-        let bound = UUIDValue.lowest(at: now.adding(milliseconds: -reach))
         var marked: [Marked] = []
-        for row in try await transaction.query(markStatement, [.id(schedule), .uuid(bound)]) {
+        for row in try await transaction.query(markStatement, [.id(schedule)]) {
             marked.append(
                 Marked(id: try row.executionID(0), claimant: try row.instanceID(1), dueAt: try row.instant(2)))
         }
@@ -86,14 +82,13 @@ package enum RecallTable {
         "executions_is_open",
         """
         SELECT EXISTS (SELECT 1 FROM scheduler.executions
-                       WHERE schedule_id = $1 AND id >= $2 AND state = 'claimed')
-        """, types: [.uuid, .uuid], isReadOnly: true)
+                       WHERE schedule_id = $1 AND id >= \(ClaimTable.openFrom) AND state = 'claimed')
+        """, types: [.uuid], isReadOnly: true)
 
     /// Whether anything of a schedule is claimed.
     package static func isOpen(
-        _ schedule: ScheduleID, now: Instant, in transaction: PostgresTransaction
+        _ schedule: ScheduleID, in transaction: PostgresTransaction
     ) async throws -> Bool {
-        let bound = UUIDValue.lowest(at: now.adding(milliseconds: -reach))
-        return try await transaction.query(isOpenStatement, [.id(schedule), .uuid(bound)]).first?.bool(0) ?? false
+        return try await transaction.query(isOpenStatement, [.id(schedule)]).first?.bool(0) ?? false
     }
 }

@@ -22,6 +22,9 @@ struct ClaimBatch {
         self.now = now
     }
 
+    /// Schedules whose last occurrence was skipped: no record will come that could exhaust them.
+    private var over: [ScheduleID] = []
+
     var executionIDs: [ExecutionID] { openings.map(\.id) + skipped.map(\.execution.id) }
     var isEmpty: Bool { timers.isEmpty && invalid.isEmpty }
 
@@ -53,6 +56,7 @@ struct ClaimBatch {
         timer.nextFireAt = plan.nextFireAt
         timer.runCount = plan.runCount
         timers.append(timer)
+        if plan.isLast, plan.fires.isEmpty { over.append(schedule.id) }
     }
 
     private mutating func skip(_ run: SkipRun, of schedule: CompiledSchedule, _ timer: inout Timer) {
@@ -104,6 +108,7 @@ struct ClaimBatch {
         if !skipped.isEmpty { calls.append(ExecutionTable.skip(skipped.map(\.execution), at: now)) }
         let ids = executionIDs
         if !ids.isEmpty { calls.append(ClaimTable.insert(id, by: instance, at: now, executions: ids)) }
+        if !over.isEmpty { calls.append(ExhaustionTable.exhaust(over.sorted(), at: now)) }
         for (timer, schedule, fault) in invalid {
             calls += InvalidTable.invalidate(
                 timer, namespace: schedule.namespace, name: schedule.name, fault: fault, at: now)

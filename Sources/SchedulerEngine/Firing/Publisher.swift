@@ -100,6 +100,13 @@ package final class Publisher: Sendable {
     /// How many are due and wait for their turn; the recorder leaves the machine to them.
     package var dueBacklog: Int { backlog.load(ordering: .relaxed) }
 
+    /// The catch-up rates are a cluster's; this is how many share them now.
+    func shareRates(among members: Int) {
+        state.withLock { state in
+            for kind in FireClass.allCases { state.rates[kind]?.share(among: members) }
+        }
+    }
+
     /// Late and misfired ones that wait for their rate.
     package var lateLoad: (late: Int, misfired: Int) {
         state.withLock { ($0.queue.readyCount(.withinGrace), $0.queue.readyCount(.misfired)) }
@@ -320,7 +327,10 @@ extension Publisher {
         } else {
             fire.tries += 1
             let since = fire.firedAt ?? now
-            let limit = DispatchDecision.uncertaintyMilliseconds(grace: fire.schedule.misfire.graceMilliseconds)
+            // Beyond half the usual duplicate window the stream may not know the first one any more.
+            let limit = min(
+                Rescuer.reliance,
+                DispatchDecision.uncertaintyMilliseconds(grace: fire.schedule.misfire.graceMilliseconds))
             if now.milliseconds(since: since) > limit { fire.outcome = "uncertain" }
         }
         state.queue.insert(

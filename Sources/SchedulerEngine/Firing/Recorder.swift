@@ -161,10 +161,13 @@ package final class Recorder: Sendable {
         var calls = [InstanceTable.hold(instance)]
         var exhaustion: Int?
         if !ended.isEmpty {
-            calls.append(ExecutionTable.end(ended.map(\.ending), by: instance, at: now))
-            let over = publisher.schedulesOver(ended)
+            // Timers before rows, rows in one order: as commands lock them.
+            let over = publisher.schedulesOver(ended).sorted()
+            if !over.isEmpty { calls.append(ExhaustionTable.lock(over)) }
+            let endings = ended.map(\.ending).sorted { $0.id < $1.id }
+            calls.append(ExecutionTable.end(endings, by: instance, at: now))
             if !over.isEmpty {
-                calls += ExhaustionTable.exhaust(over.sorted(), at: now)
+                calls.append(ExhaustionTable.exhaust(over, at: now))
                 exhaustion = calls.count - 1
             }
         }

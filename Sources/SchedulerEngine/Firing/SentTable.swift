@@ -32,14 +32,19 @@ struct SentTable {
 
 /// A rate as tokens that gather for at most a quarter of a second.
 struct RateBucket {
-    private let perSecond: Double
+    private let clusterRate: Double
+    private var perSecond: Double
     private var tokens: Double
     private var filledAt: Int64?
 
     init(perSecond: Double) {
+        clusterRate = perSecond
         self.perSecond = perSecond
         tokens = 1
     }
+
+    /// The rate is a cluster's: each of its members takes its part.
+    mutating func share(among members: Int) { perSecond = clusterRate / Double(max(1, members)) }
 
     mutating func take(at monotonic: Int64) -> Bool {
         let elapsed = Double(monotonic - (filledAt ?? monotonic)) / 1e9
