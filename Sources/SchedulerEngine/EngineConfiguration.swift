@@ -45,8 +45,6 @@ package struct SubjectNames: Hashable, Sendable {
     private var upperPrefix: String { prefix.uppercased() }
 
     package var eventsStream: String { "\(upperPrefix)_EVENTS" }
-    package var commandsStream: String { "\(upperPrefix)_COMMANDS" }
-    package var deadLetterStream: String { "\(upperPrefix)_DLQ" }
     package var lockBucket: String { "\(upperPrefix)_LOCKS" }
     package var commands: String { "\(prefix).cmd.>" }
     package var administration: String { "\(prefix).admin.>" }
@@ -56,8 +54,4 @@ package struct SubjectNames: Hashable, Sendable {
 
     /// Where an instance takes recalls.
     package func recall(of instance: InstanceID) -> String { "\(prefix).sys.member.\(instance).recall" }
-
-    package func event(_ kind: String, _ event: String, namespace: String, schedule: String) -> String {
-        "\(prefix).evt.\(namespace).\(kind).\(event).\(schedule)"
-    }
 }

@@ -30,14 +30,4 @@ package enum InvalidTable {
             AuditTable.insert(entry),
         ]
     }
-
-    static let listStatement = Statement(
-        "schedules_invalid",
-        "SELECT \(ScheduleTable.columnList) FROM scheduler.schedules s WHERE s.state = 'invalid' ORDER BY s.id LIMIT 1000",
-        isReadOnly: true)
-
-    /// The schedules that are invalid, at most 1000.
-    package static func list(on runner: some StatementRunner) async throws -> [Schedule] {
-        try await runner.query(listStatement, []).map { try ScheduleTable.schedule(of: $0) }
-    }
 }

@@ -53,7 +53,7 @@ package enum PartitionTable {
         types: [.uuid, .uuid], isReadOnly: true)
 
     /// Drops the partitions of days before `instant` that hold no open execution, oldest first, and clears the default
-    /// partition of as old rows. DETACH CONCURRENTLY waits for nobody's claims; it may not run inside a transaction.
+    /// partition of as old rows. A drop locks the parent for a moment; it waits a second at most for its turn.
     /// - Returns: the days dropped.
     package static func drop(before instant: Instant, on connection: PostgresConnection) async throws -> [String] {
         var dropped: [String] = []

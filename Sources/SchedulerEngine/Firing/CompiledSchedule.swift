@@ -21,7 +21,6 @@ package final class CompiledSchedule: Sendable {
     let fixedHeaderBytes: Int
     /// What is wrong with it: it cannot be fired, and becomes `invalid` when it is claimed.
     package let fault: String?
-    package let runsOnce: Bool
 
     init(
         _ schedule: Schedule, zones: ZoneLookup, rules: TargetRules
@@ -36,7 +35,6 @@ package final class CompiledSchedule: Sendable {
         priority = definition.priority
         payload = definition.payload
         payloadSHA256 = Digest.hexadecimal(Digest.sha256(definition.payload))
-        runsOnce = definition.timing.runLimit == 1
         var faults: [String] = []
         var source = OccurrenceSource(recurrence: .once(.latest))
         do { source = try definition.timing.source(anchor: schedule.anchor, zones: zones) } catch {

@@ -14,7 +14,6 @@ final class LoopThread: @unchecked Sendable {
     private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
     private var isWoken = false
     private var isStopped = false
-    private var isEnded = false
 
     init() {
         pthread_mutex_init(mutex, nil)
@@ -81,7 +80,6 @@ final class LoopThread: @unchecked Sendable {
             }
             isWoken = false
             let stops = isStopped
-            if stops { isEnded = true }
             pthread_mutex_unlock(mutex)
             if stops { return }
         }
