@@ -27,8 +27,10 @@ package struct IncomingMessage: ~Copyable {
         return String(cString: value)
     }
 
-    /// True when libnats holds no further message for this subscription: the moment to pass a batch on.
-    package var isLastOfBurst: Bool {
+    /// Whether libnats holds no further message for this subscription: the moment to pass a batch on.
+    package var isLastOfBurst: Bool { Self.isIdle(subscription) }
+
+    static func isIdle(_ subscription: OpaquePointer) -> Bool {
         var queued: UInt64 = 0
         return natsSubscription_QueuedMsgs(subscription, &queued) != NATS_OK || queued == 0
     }

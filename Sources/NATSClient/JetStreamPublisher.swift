@@ -1,4 +1,5 @@
 import CNATS
+import Glibc
 import Synchronization
 
 /// A message ready to go: everything in it is checked, and lies as libnats wants it.
@@ -34,8 +35,14 @@ package final class JetStreamPublisher: ConnectionObserver {
     /// when a link is made anew.
     private struct Batch {
         static let limit = 256
+        /// Nanoseconds: acknowledgements that come this close together are a rush.
+        static let busy: Int64 = 2_000_000
+        /// Microseconds that the last one in a rush waits for more.
+        static let linger: UInt32 = 500
         var reader = PubAckReader()
         var acknowledgements: [(ticket: InFlightTable.Ticket, outcome: PublishOutcome)] = []
+        /// When the last ones were told, on the monotonic clock.
+        var toldAt: Int64 = 0
     }
 
     private let connection: NATSConnection
@@ -170,17 +177,33 @@ package final class JetStreamPublisher: ConnectionObserver {
         let ticket = ticket(of: message.subject)
         let payload = message.payload
         let isNoResponders = payload.isEmpty && message.isNoResponders
-        let isLast = message.isLastOfBurst
-        let full: [(ticket: InFlightTable.Ticket, outcome: PublishOutcome)]? = batch.withLock { batch in
+        let (isFull, isBusy) = batch.withLock { batch in
             if let ticket {
                 let outcome = isNoResponders ? .noResponders : batch.reader.outcome(of: payload)
                 batch.acknowledgements.append((ticket, outcome))
             }
-            guard isLast || batch.acknowledgements.count >= Batch.limit else { return nil }
+            return (
+                batch.acknowledgements.count >= Batch.limit, MonotonicClock.now() - batch.toldAt < Batch.busy
+            )
+        }
+        if !isFull {
+            guard message.isLastOfBurst else { return }
+            // In a rush each acknowledgement would wake a chain of threads of its own. This one belongs to this inbox:
+            // nobody else waits for it.
+            if isBusy {
+                usleep(Batch.linger)
+                guard message.isLastOfBurst else { return }
+            }
+        }
+        tellBatch()
+    }
+
+    private func tellBatch() {
+        let full = batch.withLock { batch in
+            batch.toldAt = MonotonicClock.now()
             defer { batch.acknowledgements.removeAll(keepingCapacity: true) }
             return batch.acknowledgements
         }
-        guard let full else { return }
         var resolutions: [PublishResolution] = []
         resolutions.reserveCapacity(full.count)
         table.withLock { table in

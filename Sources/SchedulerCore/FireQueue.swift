@@ -21,11 +21,12 @@ package struct FireQueue<Item> {
     /// Waiting this long lifts an occurrence by one level.
     package static var agingMilliseconds: Int64 { 5000 }
 
-    fileprivate struct Waiting: Comparable {
+    /// An entry of the heap. Plain numbers: what is sifted up and down is not counted as a reference each time.
+    private struct Waiting: Comparable {
         let dueAt: Int64
         let order: UInt64
-        let lane: Int
-        let item: Item
+        let lane: Int32
+        let slot: Int32
 
         static func < (left: Waiting, right: Waiting) -> Bool {
             left.dueAt == right.dueAt ? left.order < right.order : left.dueAt < right.dueAt
@@ -35,6 +36,9 @@ package struct FireQueue<Item> {
     }
 
     private var waiting = Heap<Waiting>()
+    /// The items of the heap's entries by slot, nil in `free` slots.
+    private var items: [Item?] = []
+    private var free: [Int32] = []
     private var lanes: [Deque<(dueAt: Int64, item: Item)>]
     private var readyCounts = [Int](repeating: 0, count: FireClass.allCases.count)
     private var order: UInt64 = 0
@@ -54,16 +58,34 @@ package struct FireQueue<Item> {
     /// - Parameter priority: 0 to 9; others count as the nearer bound.
     package mutating func insert(_ item: Item, dueAt: Instant, priority: Int16, kind: FireClass) {
         let lane = kind.rawValue * 10 + min(9, max(0, Int(priority)))
-        waiting.insert(Waiting(dueAt: dueAt.milliseconds, order: order, lane: lane, item: item))
+        waiting.insert(
+            Waiting(dueAt: dueAt.milliseconds, order: order, lane: Int32(lane), slot: store(item)))
         order &+= 1
+    }
+
+    private mutating func store(_ item: Item) -> Int32 {
+        guard let slot = free.popLast() else {
+            items.append(item)
+            return Int32(items.count - 1)
+        }
+        items[Int(slot)] = item
+        return slot
+    }
+
+    private mutating func removeItem(_ slot: Int32) -> Item? {
+        let item = items[Int(slot)]
+        items[Int(slot)] = nil
+        free.append(slot)
+        return item
     }
 
     /// Moves what has become due from the heap to its lane.
     package mutating func ripen(now: Instant) {
         while let next = waiting.min, next.dueAt <= now.milliseconds {
             let ripe = waiting.removeMin()
-            lanes[ripe.lane].append((ripe.dueAt, ripe.item))
-            readyCounts[ripe.lane / 10] += 1
+            guard let item = removeItem(ripe.slot) else { continue }
+            lanes[Int(ripe.lane)].append((ripe.dueAt, item))
+            readyCounts[Int(ripe.lane) / 10] += 1
         }
     }
 
@@ -85,11 +107,10 @@ package struct FireQueue<Item> {
 
     /// Takes everything out, for a member that was fenced or that hands its claims over.
     package mutating func removeAll() -> [Item] {
-        let items = waiting.unordered.map(\.item) + lanes.flatMap { $0.map(\.item) }
+        let removed = items.compactMap { $0 } + lanes.flatMap { $0.map(\.item) }
         self = FireQueue()
-        return items
+        return removed
     }
 }
 
 extension FireQueue: Sendable where Item: Sendable {}
-extension FireQueue.Waiting: Sendable where Item: Sendable {}

@@ -37,6 +37,13 @@ package final class EventTeller: Sendable {
         var pausedUntil: Int64 = 0
         var failing: String?
         var isStopped = false
+        /// The thread sleeps for want of work or of room: only then is a wake worth its system call.
+        var isParked = false
+
+        mutating func unpark() -> Bool {
+            defer { isParked = false }
+            return isParked
+        }
     }
 
     private let names: SubjectNames
@@ -77,10 +84,12 @@ package final class EventTeller: Sendable {
     }
 
     package func owe(_ events: [Owed]) {
-        state.withLock { state in
-            if !state.isStopped { state.waiting.append(contentsOf: events) }
+        let wakes = state.withLock { state in
+            guard !state.isStopped else { return false }
+            state.waiting.append(contentsOf: events)
+            return state.unpark()
         }
-        thread.wake()
+        if wakes { thread.wake() }
     }
 
     /// Events owed: waiting or unacknowledged.
@@ -130,6 +139,7 @@ package final class EventTeller: Sendable {
     private func step() -> Int64 {
         let now = MonotonicClock.now()
         let batch = state.withLock { state -> [(token: UInt64, owed: Owed)] in
+            state.isParked = true
             guard now >= state.pausedUntil else { return [] }
             // After a failure, one at a time until one is acknowledged.
             let room = state.failures > 0 ? 1 - min(1, state.told.count) : window - state.told.count
@@ -139,6 +149,7 @@ package final class EventTeller: Sendable {
                 state.told[state.nextToken] = owed
                 batch.append((state.nextToken, owed))
             }
+            state.isParked = batch.isEmpty
             return batch
         }
         guard !batch.isEmpty, let stream = stream.withLock({ $0 }) else {
@@ -178,7 +189,7 @@ package final class EventTeller: Sendable {
     }
 
     private func resolve(_ resolutions: [PublishResolution]) {
-        let hasSettled = state.withLock { state in
+        let (hasSettled, wakes) = state.withLock { state in
             for resolution in resolutions {
                 guard let owed = state.told.removeValue(forKey: resolution.token) else { continue }
                 if case .acknowledged = resolution.outcome {
@@ -188,10 +199,12 @@ package final class EventTeller: Sendable {
                     fail(owed, resolution.outcome, in: &state)
                 }
             }
-            return !state.settled.isEmpty
+            let hasRoom = state.failures > 0 || state.told.count <= window * 3 / 4
+            let wakes = hasRoom && !state.waiting.isEmpty && state.unpark()
+            return (!state.settled.isEmpty, wakes)
         }
         FailPoint.settled.reach()
-        thread.wake()
+        if wakes { thread.wake() }
         if hasSettled { onSettle() }
     }
 
