@@ -44,31 +44,3 @@ func benchFixture() async throws -> ServiceFixture {
     try await fixture.makeStream("BENCH", subjects: "bench.cmd.>")
     return fixture
 }
-
-/// What a workload's arrivals amount to.
-struct Tally {
-    let arrived: Int
-    let lost: Int
-    let doubled: Int
-    let early: Int
-    let lateness: Quantiles
-
-    /// - Parameter due: when the message with a number was due, in microseconds; nil for one that is not counted.
-    init(_ arrivals: [Arrivals.Arrival], expected: Int, due: (Arrivals.Arrival) -> Int64?) {
-        var lateness: [Int64] = []
-        for arrival in arrivals { if let due = due(arrival) { lateness.append(arrival.at - due) } }
-        arrived = lateness.count
-        lost = max(0, expected - lateness.count)
-        doubled = max(0, lateness.count - expected)
-        early = lateness.count { $0 < 0 }
-        self.lateness = Quantiles(lateness)
-    }
-
-    var line: String {
-        """
-        arrived \(arrived), lost \(lost), doubled \(doubled), early \(early); lateness p50 \
-        \(milliseconds(lateness.value(at: 0.5))), p99 \(milliseconds(lateness.value(at: 0.99))), p99.9 \
-        \(milliseconds(lateness.value(at: 0.999))), max \(milliseconds(lateness.most))
-        """
-    }
-}

@@ -14,6 +14,7 @@ struct HerdCommand: AsyncParsableCommand {
     @Option(help: "Runs; each with the floor before it.") var runs = 3
 
     func run() async throws {
+        var shares: [Double] = []
         for run in 1...runs {
             let fixture = try await benchFixture()
             let floorSubscriber = try Arrivals("floor.cmd.>", on: fixture.client, capacity: n)
@@ -37,8 +38,9 @@ struct HerdCommand: AsyncParsableCommand {
                 (try? await fixture.count("SELECT count(*) FROM scheduler.claims")) == 0
             }
             let settledAt = wallClock() - due
-            let tally = Tally(arrivals.all, expected: n) { _ in due }
+            let tally = Tally(arrivals.all.map { $0.at - due }, expected: n)
             let last = Double(tally.lateness.most) / 1e6
+            shares.append(last / floorSeconds)
             print("  floor: \(rounded(floorSeconds)) s (\(Int(floor))/s)")
             print(
                 "  carillon: last after \(rounded(last)) s = \(rounded(last / floorSeconds)) × the floor; \(tally.line)"
@@ -54,6 +56,7 @@ struct HerdCommand: AsyncParsableCommand {
             _ = await instance.stop()
             await fixture.stop()
         }
+        print("median of \(runs) runs: \(rounded(shares.sorted()[runs / 2])) × the floor")
     }
 
     /// Arrivals that a lower priority was ahead of; the priority is the number's last digit.

@@ -13,8 +13,9 @@ package final class PostgresClock: Sendable {
     /// wrong, and nobody knows which.
     package static let mostSkewMilliseconds: Int64 = 2000
 
+    private let scale = ClockScale.current
     private let estimate = Mutex(ClockEstimate())
-    /// Microseconds to add to the monotonic clock's, for readers on the hot path; `Int64.min` before the first sample.
+    /// Microseconds to add to the (scaled) monotonic clock, for readers on the hot path; `Int64.min` before a sample.
     private let offset = Atomic<Int64>(.min)
     private let lastSample = Atomic<Int64>(0)
 
@@ -36,13 +37,13 @@ package final class PostgresClock: Sendable {
     /// Microseconds since 1970.
     package func microseconds(at monotonic: Int64) -> Int64 {
         let offset = offset.load(ordering: .relaxed)
-        return offset == .min ? 0 : monotonic / 1000 + offset
+        return offset == .min ? 0 : scale.scaled(monotonic) / 1000 + offset
     }
 
     /// The monotonic instant at which PostgreSQL's clock will say `instant`, as far as is known now.
     package func monotonic(of instant: Instant) -> Int64 {
         let offset = offset.load(ordering: .relaxed)
-        return offset == .min ? .max : (instant.milliseconds * 1000 - offset) * 1000
+        return offset == .min ? .max : scale.unscaled((instant.milliseconds * 1000 - offset) * 1000)
     }
 
     /// How far the machine's wall clock is from PostgreSQL's, in milliseconds.
@@ -52,7 +53,8 @@ package final class PostgresClock: Sendable {
     package static func machineNow() -> Instant {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
-        return Instant(milliseconds: Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000)
+        let microseconds = Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000
+        return Instant(milliseconds: ClockScale.current.shows(wall: microseconds) / 1000)
     }
 
     /// Asks PostgreSQL once. - Returns: how far the clock jumped, in milliseconds, where it did.
@@ -61,7 +63,10 @@ package final class PostgresClock: Sendable {
         let asked = MonotonicClock.now()
         let server = try await InstanceTable.clock(on: connection)
         let answered = MonotonicClock.now()
-        return take(ClockEstimate.Sample(server: server, asked: asked, answered: answered))
+        let jump = take(
+            ClockEstimate.Sample(server: server, asked: scale.scaled(asked), answered: scale.scaled(answered)))
+        lastSample.store(answered, ordering: .relaxed)
+        return jump
     }
 
     @discardableResult
@@ -71,13 +76,12 @@ package final class PostgresClock: Sendable {
             offset.store(estimate.offset(at: sample.answered), ordering: .relaxed)
             return jump
         }
-        lastSample.store(sample.answered, ordering: .relaxed)
         return jump.map { $0 / 1000 }
     }
 
     /// Lets the slew advance; call it about once a second.
     package func slew() {
-        let now = MonotonicClock.now()
+        let now = scale.scaled(MonotonicClock.now())
         estimate.withLock { estimate in
             if estimate.isSet { offset.store(estimate.offset(at: now), ordering: .relaxed) }
         }
