@@ -98,7 +98,7 @@ package actor PostgresServer {
         let options = (standard + settings).flatMap { ["-c", $0] }
         let program = try Self.program("postgres")
         let arguments = asUser([program, "-D", "\(folder)/data", "-p", "\(port)"] + options)
-        let child = try ChildProcess(arguments, logPath: logPath)
+        let child = try ChildProcess(arguments, logPath: logPath, orphanedFolder: isTemporary ? folder : nil)
         process = child
         // The postmaster writes its pid first and "ready" last; a file of an earlier run has another pid.
         let isReady = await waitUntil(.seconds(60)) {

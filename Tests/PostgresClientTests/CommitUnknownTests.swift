@@ -1,5 +1,6 @@
 import PostgresClient
 import PostgresTestSupport
+import TestSupport
 import Testing
 
 /// The session is lost around a commit, in both truths: the server has committed, the server has not.
@@ -65,7 +66,7 @@ struct CommitUnknownTests {
     }
 
     @Test(arguments: cases) func noAnswerUntilTheDeadline(_ test: Case) async throws {
-        let (error, scratch, took) = try await run(test, .freezeAfter(test.marker))
+        let (error, scratch, took) = try await run(test, .muteAfter(test.marker))
         #expect(error?.code == .commitUnknown)
         #expect(error?.cause == .timedOut)
         #expect(took < .milliseconds(700))
@@ -77,7 +78,7 @@ struct CommitUnknownTests {
             _ = try await connection.pipeline([selectOne(), selectOne()])
         }
         #expect(try await run(test, .cutAfter(test.marker)).error?.code == .connectionLost)
-        #expect(try await run(test, .freezeAfter(test.marker)).error?.code == .timedOut)
+        #expect(try await run(test, .muteAfter(test.marker)).error?.code == .timedOut)
     }
 
     @Test func aLossBeforeTheCommitWasSentIsARollback() async throws {

@@ -13,9 +13,9 @@ import Testing
         let server = try await LocalPostgres.start()
         do {
             try await body(server)
-            try await server.stop()
+            await server.remove()
         } catch {
-            try await server.stop()
+            await server.remove()
             throw error
         }
     }
@@ -83,7 +83,7 @@ import Testing
 
     @Test func aStoppedPostmasterHoldsNoOpening() async throws {
         try await withServer { server in
-            try await withStopped(server.pid) {
+            try await withStopped(#require(await server.pid)) {
                 for tcp in [false, true] {
                     let connection = try PostgresConnection(server.configuration(tcp: tcp))
                     await expectInTime([.timedOut]) { try await connection.open(deadline: $0) }
@@ -142,7 +142,7 @@ import Testing
 
     /// R42: the pool serves again as soon as the server does; nothing is lost, nothing is done twice.
     @Test(.timeLimit(.minutes(1)), arguments: [false, true])
-    func thePoolOutlivesARestart(_ immediately: Bool) async throws {
+    func thePoolOutlivesARestart(_ isCrash: Bool) async throws {
         try await withServer { server in
             let scratch = try await Scratch(server: server)
             let pool = PostgresPool(try server.configuration(), size: 3)
@@ -162,7 +162,7 @@ import Testing
                     }
                 }
                 await progress.reached(100)
-                try await server.stop(immediately: immediately)
+                if isCrash { await server.kill() } else { await server.stop() }
                 let refused = await failure {
                     try await pool.withConnection(deadline: .now + .milliseconds(200)) { _ in }
                 }
@@ -176,7 +176,7 @@ import Testing
                     }
                 }
                 while fresh.health.failures < 1 { await Task.yield() }
-                try await server.restart()
+                try await server.start()
                 #expect(try await patient.value == 1)
                 try await group.waitForAll()
             }

@@ -1,5 +1,6 @@
 import PostgresClient
 import PostgresTestSupport
+import TestSupport
 import Testing
 
 struct TransactionTests {
