@@ -93,7 +93,8 @@ extension NATSError {
     /// The meaning of a libnats status that is not `NATS_OK`, for an operation that sends.
     static func library(_ status: natsStatus, _ operation: String, context: String? = nil) -> NATSError {
         // The buffer is the one for the time without a link, which we keep at nothing.
-        let text = status == NATS_INSUFFICIENT_BUFFER ? "no link to a server" : String(cString: natsStatus_GetText(status))
+        let isUnbuffered = status == NATS_INSUFFICIENT_BUFFER
+        let text = isUnbuffered ? "no link to a server" : String(cString: natsStatus_GetText(status))
         let code: Code =
             switch status {
             case NATS_INSUFFICIENT_BUFFER, NATS_CONNECTION_DISCONNECTED, NATS_NOT_YET_CONNECTED, NATS_NO_SERVER,
