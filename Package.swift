@@ -95,7 +95,7 @@ let package = Package(
 
         // What several tests need: seeded numbers, a proxy that breaks connections, keys and certificates.
         .target(
-            name: "TestSupport", dependencies: ["LocalServers"], path: "Tests/TestSupport", exclude: ["python"],
+            name: "TestSupport", dependencies: ["LocalServers"], path: "Tests/TestSupport", exclude: ["c", "python"],
             swiftSettings: settings),
         .target(
             name: "PostgresTestSupport", dependencies: ["LocalServers", "PostgresClient"],
