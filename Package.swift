@@ -93,36 +93,41 @@ let package = Package(
                 "carillon", "ServiceFixture", "LocalServers", "JSONText", "NATSClient", "PostgresClient", arguments,
             ], swiftSettings: settings),
 
-        tests(of: "Recurrence"),
+        // What several tests need: seeded numbers, a proxy that breaks connections, keys and certificates.
+        .target(
+            name: "TestSupport", dependencies: ["LocalServers"], path: "Tests/TestSupport", exclude: ["c", "python"],
+            swiftSettings: settings),
+        .target(
+            name: "PostgresTestSupport", dependencies: ["LocalServers", "PostgresClient"],
+            path: "Tests/PostgresTestSupport", swiftSettings: settings),
+
+        tests(of: "Recurrence", ["TestSupport", "ZoneData"]),
         tests(of: "ZoneData", ["Recurrence"]),
-        tests(of: "JSONText"),
-        tests(of: "SchedulerCore", ["Recurrence"]),
+        tests(of: "JSONText", ["TestSupport"]),
+        tests(of: "SchedulerCore", ["Recurrence", "TestSupport"]),
         tests(of: "SchedulerWire", ["JSONText", "Recurrence", "SchedulerCore"]),
         tests(of: "LocalServers"),
-        .target(
-            name: "PostgresTestSupport", dependencies: ["PostgresClient"], path: "Tests/PostgresTestSupport",
-            swiftSettings: settings),
-        tests(of: "PostgresClient", ["PostgresTestSupport"]),
+        tests(of: "PostgresClient", ["PostgresTestSupport", "TestSupport"]),
         tests(of: "Migrations", ["PostgresClient", "PostgresTestSupport"]),
-        tests(of: "NATSClient", ["KeyValueLock"]),
+        tests(of: "NATSClient", ["KeyValueLock", "LocalServers", "TestSupport"]),
         tests(of: "Telemetry", ["JSONText", logging]),
         .testTarget(
             name: "CarillonTests",
             dependencies: [
                 "carillon", "JSONText", "LocalServers", "NATSClient", "Recurrence", "SchedulerCore", "SchedulerWire",
-                "Telemetry", arguments,
+                "Telemetry", "TestSupport", arguments,
             ], swiftSettings: settings),
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
                 "carillon", "ServiceFixture", "LocalServers", "JSONText", "NATSClient", "PostgresClient", "Recurrence",
-                "SchedulerCore", "SchedulerStore",
+                "SchedulerCore", "SchedulerStore", "TestSupport",
             ], exclude: ["python"], swiftSettings: settings),
         .testTarget(
             name: "FaultTests",
             dependencies: [
                 "carillon", "ServiceFixture", "LocalServers", "JSONText", "NATSClient", "PostgresClient",
-                "Recurrence", "SchedulerCore", "SchedulerEngine",
+                "Recurrence", "SchedulerCore", "SchedulerEngine", "TestSupport",
             ], swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]

@@ -25,8 +25,9 @@ package final class ChildProcess: Sendable {
     ///   - arguments: the program's path and its arguments.
     ///   - environment: the child's whole environment; nil: this process's.
     ///   - logPath: where standard output and error are appended.
+    ///   - orphanedFolder: is deleted where this process dies before the child; who lives on deletes its own.
     package init(
-        _ arguments: [String], environment: [String: String]? = nil, logPath: String
+        _ arguments: [String], environment: [String: String]? = nil, logPath: String, orphanedFolder: String? = nil
     ) throws(LocalServerError) {
         let ends = try Self.lifeline()
         do {
@@ -38,9 +39,12 @@ package final class ChildProcess: Sendable {
         }
         // `read` ends when the last writer is gone. The child's own children too: a database's frozen sessions would
         // never notice that their postmaster is gone.
-        let script = "read -r _; kill -KILL \(pid) $(cat /proc/\(pid)/task/\(pid)/children)"
+        let script = """
+            read -r _; kill -KILL \(pid) $(cat /proc/\(pid)/task/\(pid)/children); [ -z "$1" ] || rm -rf -- "$1"
+            """
         let watchdog = try? Self.spawn(
-            ["/bin/sh", "-c", script], input: ends.read, environment: nil, logPath: "/dev/null")
+            ["/bin/sh", "-c", script, "watchdog", orphanedFolder ?? ""], input: ends.read, environment: nil,
+            logPath: "/dev/null")
         close(ends.read)
         state = Mutex(State(watchdog: watchdog ?? 0, lifeline: ends.write))
         guard watchdog == nil else { return }

@@ -76,7 +76,7 @@ package actor NATSServer {
         Filesystem.remove(ports)
         try Filesystem.makeFolder(ports)
         let arguments = [program, "-c", "\(folder)/nats-server.conf", "--ports_file_dir", ports]
-        let child = try ChildProcess(arguments, logPath: logPath)
+        let child = try ChildProcess(arguments, logPath: logPath, orphanedFolder: isTemporary ? folder : nil)
         process = child
         let isReady = await waitUntil(.seconds(10)) {
             child.reap() || Filesystem.names(in: ports).contains { $0.hasSuffix("_\(child.pid).ports") }

@@ -11,6 +11,8 @@ package actor PostgresServer {
     package nonisolated let socketFolder: String?
     /// `name=value` settings on top of the defaults.
     private let settings: [String]
+    /// `NAME=value` variables of the server's environment, besides this process's.
+    private let environment: [String]
     private let chosenPort: UInt16?
     private let isTemporary: Bool
     private var process: ChildProcess?
@@ -23,14 +25,17 @@ package actor PostgresServer {
     ///   - port: 1 to 65535; without one a free port.
     ///   - fsync: without it a crash of the machine loses data, and commits cost less.
     ///   - settings: further `name=value` settings.
+    ///   - environment: further variables of its environment.
     package init(
-        folder: String? = nil, port: UInt16? = nil, fsync: Bool = true, settings: [String] = []
+        folder: String? = nil, port: UInt16? = nil, fsync: Bool = true, settings: [String] = [],
+        environment: [String: String] = [:]
     ) throws(LocalServerError) {
         isTemporary = folder == nil
         self.folder = if let folder { folder } else { try Filesystem.makeTemporaryFolder() }
         // A socket's path has 107 bytes, of which ".s.PGSQL.65535.lock" takes 20.
         socketFolder = self.folder.utf8.count <= 80 ? "\(self.folder)/socket" : nil
         self.settings = settings + (fsync ? [] : ["fsync=off", "synchronous_commit=off", "full_page_writes=off"])
+        self.environment = environment.map { "\($0.key)=\($0.value)" }
         chosenPort = port
         self.port = port ?? 0
     }
@@ -97,8 +102,10 @@ package actor PostgresServer {
         ]
         let options = (standard + settings).flatMap { ["-c", $0] }
         let program = try Self.program("postgres")
-        let arguments = asUser([program, "-D", "\(folder)/data", "-p", "\(port)"] + options)
-        let child = try ChildProcess(arguments, logPath: logPath)
+        // Like setpriv, env replaces itself with the program.
+        let variables = environment.isEmpty ? [] : ["/usr/bin/env"] + environment
+        let arguments = asUser(variables + [program, "-D", "\(folder)/data", "-p", "\(port)"] + options)
+        let child = try ChildProcess(arguments, logPath: logPath, orphanedFolder: isTemporary ? folder : nil)
         process = child
         // The postmaster writes its pid first and "ready" last; a file of an earlier run has another pid.
         let isReady = await waitUntil(.seconds(60)) {

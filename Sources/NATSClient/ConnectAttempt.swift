@@ -44,6 +44,11 @@ enum ConnectAttempt {
         }
     }
 
+    /// In TLS 1.3 a server asks for a certificate, and misses it, only when the client believes the handshake over.
+    private static let serverHungUp = [
+        NATS_PROTOCOL_ERROR.rawValue, NATS_IO_ERROR.rawValue, NATS_CONNECTION_CLOSED.rawValue,
+    ]
+
     private static func connect(_ configuration: NATSConfiguration, _ identity: UInt64) -> Outcome {
         do throws(NATSError) {
             let options = try LibraryOptions(configuration, identity: identity)
@@ -53,6 +58,9 @@ enum ConnectAttempt {
             let detail = nats_GetLastError(nil).map { configuration.redacted(String(cString: $0)) } ?? ""
             var error = NATSError.library(status, "Connecting", context: configuration.description)
             if !detail.isEmpty { error.message += " libnats says: \(detail)" }
+            if let tls = configuration.tls, tls.certificate == nil, Self.serverHungUp.contains(status.rawValue) {
+                error.message += " A server that hangs up after the handshake usually wants a client certificate."
+            }
             return .failed(error)
         } catch {
             return .failed(error)

@@ -86,10 +86,25 @@ package struct KeyValueBucket: Sendable {
             let info = try await jetstream.createStream("KV_" + name, configuration: configuration)
             return KeyValueBucket(name: name, jetstream: jetstream, info: info)
         } catch {
-            // Made by another meanwhile, with other settings: theirs hold.
-            if case .jetStream(_, 10_058) = error.code { return try await bind(name, jetstream) }
-            throw error
+            guard case .jetStream(_, let code) = error.code, code == 10_058 || code == 10_065 else { throw error }
+            return try await bindToAnothers(name, jetstream, after: error)
         }
+    }
+
+    /// Made by another meanwhile, perhaps with other settings: theirs hold. While that other's request is under way the
+    /// server calls it an overlap of subjects (10065), and shows no stream for another moment.
+    private static func bindToAnothers(
+        _ name: String, _ jetstream: JetStreamAPI, after refusal: NATSError
+    ) async throws(NATSError) -> KeyValueBucket {
+        for _ in 0..<10 {
+            do throws(NATSError) {
+                return try await bind(name, jetstream)
+            } catch {
+                guard error.code == .streamNotFound else { throw error }
+            }
+            try? await Task.sleep(for: .milliseconds(20))
+        }
+        throw refusal
     }
 
     // MARK: Writing

@@ -92,7 +92,9 @@ final class Link: @unchecked Sendable {
 extension NATSError {
     /// The meaning of a libnats status that is not `NATS_OK`, for an operation that sends.
     static func library(_ status: natsStatus, _ operation: String, context: String? = nil) -> NATSError {
-        let text = String(cString: natsStatus_GetText(status))
+        // The buffer is the one for the time without a link, which we keep at nothing.
+        let isUnbuffered = status == NATS_INSUFFICIENT_BUFFER
+        let text = isUnbuffered ? "no link to a server" : String(cString: natsStatus_GetText(status))
         let code: Code =
             switch status {
             case NATS_INSUFFICIENT_BUFFER, NATS_CONNECTION_DISCONNECTED, NATS_NOT_YET_CONNECTED, NATS_NO_SERVER,
@@ -100,6 +102,7 @@ extension NATSError {
                 .disconnected
             case NATS_IO_ERROR, NATS_STALE_CONNECTION, NATS_TIMEOUT: .connectionLost
             case NATS_CONNECTION_AUTH_FAILED: .notAuthorized
+            case NATS_SSL_ERROR, NATS_SECURE_CONNECTION_WANTED, NATS_SECURE_CONNECTION_REQUIRED: .notTrusted
             case NATS_NOT_PERMITTED: .notPermitted
             case NATS_MAX_PAYLOAD: .payloadTooLarge
             case NATS_INVALID_SUBJECT, NATS_INVALID_QUEUE_NAME: .invalidSubject

@@ -88,7 +88,10 @@ package struct NATSConfiguration: Sendable, CustomStringConvertible {
         for url in servers {
             guard let at = url.lastIndex(of: "@") else { continue }
             let start = url.range(of: "://")?.upperBound ?? url.startIndex
-            if start < at { secrets += url[start..<at].split(separator: ":") }
+            guard start < at else { continue }
+            // A user's name is no secret, and one as short as "u" would be hidden all over the text.
+            let parts = url[start..<at].split(separator: ":", maxSplits: 1)
+            if let secret = parts.last { secrets.append(secret) }
         }
         switch authentication {
         case .user(_, let password): secrets.append(password[...])

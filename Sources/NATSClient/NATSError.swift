@@ -21,6 +21,8 @@ package struct NATSError: Error, Sendable, Equatable, CustomStringConvertible {
         case noResponders
         /// User, password, token or credentials were refused.
         case notAuthorized
+        /// The TLS handshake failed, a certificate of an authority that is not trusted for one, or the server has no TLS.
+        case notTrusted
         /// The server forbids this user the subject.
         case notPermitted
         /// Headers and payload together are over the server's `max_payload`.

@@ -20,8 +20,12 @@ package final class ServiceFixture: Sendable {
         /// fsync of PostgreSQL; off where the machine does not crash.
         package var fsync = false
         package var natsConfiguration = ""
+        /// What the test's own connection needs to be let in.
+        package var identify: @Sendable (inout NATSConfiguration) -> Void = { _ in }
         /// Further `name=value` settings of PostgreSQL.
         package var postgresSettings: [String] = []
+        /// Further variables of PostgreSQL's environment.
+        package var postgresEnvironment: [String: String] = [:]
         /// Where the nats-server keeps its data; nil: a folder of its own.
         package var natsFolder: String?
         package var targets = """
@@ -58,7 +62,8 @@ package final class ServiceFixture: Sendable {
     /// Starts servers and applies the schema; starts no instance yet.
     package static func start(_ options: Options = Options()) async throws -> ServiceFixture {
         let nats = try NATSServer(folder: options.natsFolder, configuration: options.natsConfiguration)
-        let postgres = try PostgresServer(fsync: options.fsync, settings: options.postgresSettings)
+        let postgres = try PostgresServer(
+            fsync: options.fsync, settings: options.postgresSettings, environment: options.postgresEnvironment)
         async let natsStarted: Void = nats.start()
         async let postgresStarted: Void = postgres.start()
         _ = try await (natsStarted, postgresStarted)
@@ -67,6 +72,7 @@ package final class ServiceFixture: Sendable {
         _ = try await Schema.migrator(PostgresConfiguration(url)).up()
         var configuration = NATSConfiguration(servers: [await nats.url], name: "fixture")
         configuration.sendAsap = true
+        options.identify(&configuration)
         let client = try await NATSConnection.connect(configuration, within: .seconds(10))
         let database = try PostgresConnection(PostgresConfiguration(url), reopens: true)
         let folder = try Filesystem.makeTemporaryFolder()
@@ -136,6 +142,16 @@ package final class ServiceFixture: Sendable {
             if let status = try JSONValue.parse(reply.payload)["system"] { statuses.append(status) }
         }
         return statuses
+    }
+
+    /// What one instance of several says of itself; nil where it did not answer.
+    package func status(of instance: ServiceInstance) async throws -> JSONValue? {
+        // Any member may take the question.
+        for _ in 0..<8 {
+            let found = try await statuses().first { $0["instance_name"]?.string == instance.name }
+            if let found { return found }
+        }
+        return nil
     }
 
     /// Sends a command of a namespace. - Returns: the reply, whether a success or an error.

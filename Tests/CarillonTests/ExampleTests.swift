@@ -1,5 +1,6 @@
 import Glibc
 import LocalServers
+import TestSupport
 import Testing
 
 /// The examples of the documentation, run as they stand against `carillon dev`.
@@ -18,10 +19,7 @@ import Testing
         let environment = [
             "NATS_URL": try #require(url), "PATH": Filesystem.environment("PATH") ?? "/usr/bin:/bin",
         ]
-        let python =
-            Filesystem.environment("CARILLON_TEST_PYTHON")
-            ?? (access(".venv/bin/python", X_OK) == 0 ? ".venv/bin/python" : "python3")
-        let interpreter = try #require(Filesystem.program(path.hasSuffix(".py") ? python : "bash"))
+        let interpreter = try #require(Filesystem.program(path.hasSuffix(".py") ? Tool.python : "bash"))
         let log = folder + "/example.log"
         let example = try ChildProcess([interpreter, "examples/" + path], environment: environment, logPath: log)
         #expect(await example.waitForEnd(.seconds(25)))

@@ -4,6 +4,7 @@ import NATSClient
 import Recurrence
 import ServiceFixture
 import Synchronization
+import TestSupport
 import Testing
 
 /// Pause, resume, update and delete at random moments around due times, on two instances: what fired, what the replies

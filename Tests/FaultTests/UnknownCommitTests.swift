@@ -2,6 +2,7 @@ import JSONText
 import LocalServers
 import Recurrence
 import ServiceFixture
+import TestSupport
 import Testing
 
 /// A COMMIT without an answer, for each transaction on the way of an occurrence, with both truths: it took place, or it

@@ -1,4 +1,5 @@
 import Synchronization
+import TestSupport
 
 /// Counts what came on a subject.
 final class FiredReplies: Sendable {

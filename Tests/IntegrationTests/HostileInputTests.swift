@@ -4,6 +4,7 @@ import LocalServers
 import NATSClient
 import ServiceFixture
 import Synchronization
+import TestSupport
 import Testing
 
 extension Integration {

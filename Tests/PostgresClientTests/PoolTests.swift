@@ -32,14 +32,15 @@ import Testing
     @Test func aWaiterHasADeadline() async throws {
         let pool = try await pool(size: 1)
         try await pool.withConnection { _ in
+            // The only connection is held all the while: nothing but the deadline ends the wait.
             let took = await duration {
                 let error = await failure {
                     try await pool.withConnection(deadline: .now + .milliseconds(100)) { _ in }
                 }
                 #expect(error?.code == .timedOut)
             }
-            #expect(took >= .milliseconds(100) && took < .milliseconds(300))
-            #expect(pool.health.waiting == 0)
+            #expect(took >= .milliseconds(100))
+            #expect(pool.health.waiting == 0 && pool.health.leased == 1)
         }
         try await pool.withConnection { _ in }
     }
@@ -96,10 +97,11 @@ import Testing
         await until { pool.health.leased == 1 }
         let waiter = Task { try await pool.withConnection { _ in } }
         await until { pool.health.waiting == 1 }
-        let ended = Task { await duration { await pool.shutDown(deadline: .now + .seconds(10)) } }
+        // A deadline far beyond the suite's limit: what ends the wait is the user's end.
+        let ended = Task { await pool.shutDown(deadline: .now + .seconds(600)) }
         #expect(await failure { try await waiter.value }?.code == .shuttingDown)
         await finish.arrive()
-        #expect(await ended.value < .seconds(5))
+        await ended.value
         #expect(try await user.value == 1)
         #expect(await failure { try await pool.withConnection { _ in } }?.code == .shuttingDown)
         await until { pool.health.open == 0 }
@@ -110,7 +112,7 @@ import Testing
         let user = Task { try await pool.withConnection { _ = try await $0.query(sleepTen) } }
         await until { pool.health.open == 1 }
         let took = await duration { await pool.shutDown(deadline: .now + .milliseconds(200)) }
-        #expect(took >= .milliseconds(200) && took < .milliseconds(600))
-        #expect(await failure { try await user.value }?.code == .connectionLost)
+        #expect(took >= .milliseconds(200))
+        #expect(await failure { try await user.value }?.code == .connectionLost, "cut before its ten seconds were over")
     }
 }

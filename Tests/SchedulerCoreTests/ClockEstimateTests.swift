@@ -1,4 +1,5 @@
 import SchedulerCore
+import TestSupport
 import Testing
 
 /// Times are told in microseconds of the server's clock, and of the monotonic one.

@@ -1,5 +1,6 @@
 import Recurrence
 import SchedulerCore
+import TestSupport
 import Testing
 
 @Suite("Claimed occurrences wait for their time, then for their turn") struct FireQueueTests {

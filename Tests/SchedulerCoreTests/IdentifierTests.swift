@@ -1,5 +1,6 @@
 import Recurrence
 import SchedulerCore
+import TestSupport
 import Testing
 
 @Suite("Ids") struct IdentifierTests {

@@ -1,5 +1,6 @@
 import Recurrence
 import SchedulerCore
+import TestSupport
 import Testing
 
 /// The ledger has no gap and no double: whatever the instants of the claims, each occurrence that a schedule's time has

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import ZoneData
 
 /// Runs a script of `Tests/Oracles` with Python and exchanges JSON files with it.
@@ -22,15 +23,8 @@ struct Oracle {
         return try JSONDecoder().decode([Answer].self, from: Data(contentsOf: answerFile))
     }
 
-    /// The Python that has what the oracles need: `make bootstrap` puts it beside the sources.
-    private static var python: String {
-        let own = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent().deletingLastPathComponent().appending(path: ".venv/bin/python").path
-        return FileManager.default.isExecutableFile(atPath: own) ? own : "python3"
-    }
-
     private func run(arguments: [String]) async throws {
-        let python = ProcessInfo.processInfo.environment["CARILLON_TEST_PYTHON"] ?? Self.python
+        let python = Tool.python
         let process = Process()
         process.executableURL = URL(filePath: "/usr/bin/env")
         process.arguments = [python, scriptPath] + arguments

@@ -1,3 +1,5 @@
+import TestSupport
+
 /// A random five-field expression together with what it means, worked out without the parser.
 struct RandomCron {
     let text: String

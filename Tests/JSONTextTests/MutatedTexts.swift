@@ -1,23 +1,8 @@
-/// SplitMix64: the same numbers for the same seed on every machine.
-struct SeededRandom: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) {
-        state = seed
-    }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
-}
+import TestSupport
 
 /// Texts near the border between JSON and what is none: well-formed ones with a few bytes changed.
 struct MutatedTexts {
-    private var random: SeededRandom
+    private var random: SeededGenerator
     private static let seeds: [[UInt8]] = [
         #"{"name":"nightly","cron_expression":"0 3 * * *","max_retries":3,"tags":["a","b"],"metadata":{"k":"v"}}"#,
         #"[0,-1,1.5,1e5,-0.0E+10,null,true,false,"",[],{}]"#,
@@ -29,7 +14,7 @@ struct MutatedTexts {
         Array("{}[]:,\"\\0123456789.eE+-utfnrl ab\n\t".utf8) + [0, 0x1F, 0x7F, 0x80, 0xC3, 0xED, 0xF0, 0xFF]
 
     init(seed: UInt64) {
-        random = SeededRandom(seed: seed)
+        random = SeededGenerator(seed: seed)
     }
 
     mutating func next() -> [UInt8] {

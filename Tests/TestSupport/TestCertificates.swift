@@ -1,0 +1,42 @@
+import LocalServers
+
+/// Certificates for two days, made with openssl: an authority with a server on 127.0.0.1 and a client of it, and
+/// another authority that has signed neither.
+package struct TestCertificates: Sendable {
+    private let folder: String
+
+    package var authority: String { folder + "/ca.pem" }
+    package var otherAuthority: String { folder + "/other.pem" }
+    package var client: (certificate: String, key: String) { (folder + "/client.pem", folder + "/client.key") }
+
+    /// A nats-server's `tls` block. - Parameter verifies: whether clients need a certificate too.
+    package func serverBlock(verifies: Bool = false) -> String {
+        """
+        tls {
+            cert_file: "\(folder)/server.pem", key_file: "\(folder)/server.key", ca_file: "\(authority)"
+            verify: \(verifies), timeout: 5
+        }
+        """
+    }
+
+    /// - Parameter folder: a private one; whoever owns it deletes it.
+    package init(in folder: String) async throws {
+        self.folder = folder
+        let script = """
+            set -e; cd "$1"
+            key='-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes'
+            for name in ca other; do
+                openssl req -x509 $key -days 2 -subj "/CN=$name" -keyout $name.key -out $name.pem
+            done
+            issue() {
+                openssl req $key -subj "/CN=$1" -keyout $1.key -out $1.request
+                echo "$2" > $1.extensions
+                openssl x509 -req -in $1.request -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 \
+                    -extfile $1.extensions -out $1.pem
+            }
+            issue server subjectAltName=IP:127.0.0.1
+            issue client extendedKeyUsage=clientAuth
+            """
+        try await Tool.run("sh", ["-c", script, "certificates", folder], in: folder)
+    }
+}
