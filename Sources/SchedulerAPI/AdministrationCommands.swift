@@ -69,6 +69,7 @@ struct AdministrationCommands: Sendable {
                     }
                 }
                 writer.member("in_flight", session.publisher.held)
+                writer.member("unanswered", session.publisher.unanswered)
                 writer.member("due_waiting", session.publisher.dueBacklog)
                 writer.member("events_owed", session.teller.owedCount)
                 writer.member("lookahead_ms", session.claimer.lookaheadMilliseconds)

@@ -6,7 +6,7 @@ package enum DispatchOutcome: Hashable, Sendable {
     case flushed
     /// A definite no: the words say why.
     case refused(String)
-    /// Nobody answered for the subject: on a stream target, an election or a missing stream.
+    /// Nobody answered for the subject: on a stream target, an election or a missing stream. Nobody has it.
     case noResponders
     /// No answer in time; it may have arrived.
     case timedOut
@@ -14,33 +14,71 @@ package enum DispatchOutcome: Hashable, Sendable {
     case connectionLost
     /// It never left: the connection was down.
     case notSent
+
+    /// Whether a copy may be with the target though nobody says so.
+    package var mayHaveArrived: Bool { self == .timedOut || self == .connectionLost }
 }
 
 /// What becomes of an attempt after one publish (semantics.md §5, *Dispatch*). Pure.
 package struct DispatchDecision: Sendable {
     package enum Action: Hashable, Sendable {
         case delivered
-        /// The same attempt again, with the same `Nats-Msg-Id`.
-        case again(afterMilliseconds: Int64)
         /// The attempt failed for a definite reason.
         case failed(String)
+        /// The target did not answer: the same attempt again, with the same `Nats-Msg-Id`, in the ``RetryLane``.
+        case silent
+        /// The connection was down, which says nothing of the target: the same attempt again after ``reconnectPause``.
+        case unsent
     }
+
+    package static func decide(_ outcome: DispatchOutcome) -> Action {
+        switch outcome {
+        case .acknowledged, .flushed: .delivered
+        case .refused(let why): .failed(why)
+        case .noResponders, .timedOut: .silent
+        case .connectionLost, .notSent: .unsent
+        }
+    }
+
+    /// Milliseconds until a publish that met no connection is tried again.
+    package static let reconnectPause: Int64 = 50
 
     /// 50 ms doubling to 5 s.
     package static func backoffMilliseconds(tries: Int) -> Int64 {
         min(5000, 50 << Int64(min(max(0, tries), 7)))
     }
+}
 
-    /// - Parameter tries: publishes of this attempt before this one.
-    package static func decide(_ outcome: DispatchOutcome, tries: Int) -> Action {
-        switch outcome {
-        case .acknowledged, .flushed: .delivered
-        case .refused(let why): .failed(why)
-        case .noResponders, .timedOut: .again(afterMilliseconds: backoffMilliseconds(tries: tries))
-        case .connectionLost, .notSent: .again(afterMilliseconds: backoffMilliseconds(tries: 0))
+// MARK: - Uncertainty
+
+extension DispatchDecision {
+    /// What an attempt has behind it when it is about to be published once more. Milliseconds.
+    package struct Past: Hashable, Sendable {
+        /// Since it was first handed to NATS, by whomever; nil where it never was.
+        package var sinceFirst: Int64?
+        /// Since the first publish of which nobody knows whether it arrived; nil where all are known not to have.
+        package var sinceUnknown: Int64?
+
+        package init(sinceFirst: Int64?, sinceUnknown: Int64?) {
+            self.sinceFirst = sinceFirst
+            self.sinceUnknown = sinceUnknown
         }
     }
 
-    /// An attempt without an outcome for this long is `uncertain`: max(60 s, the grace).
-    package static func uncertaintyMilliseconds(grace: Int64) -> Int64 { max(60_000, grace) }
+    /// JetStream's usual duplicate window, in milliseconds.
+    package static let usualDuplicateWindow: Int64 = 120_000
+
+    /// Whether the outcome of an attempt is `uncertain` when it is published once more: nobody will be able to say how
+    /// often its target has it. `at_least_once` publishes and says so; `at_most_once` may not publish, and is dead.
+    ///
+    /// Two rules, whoever publishes, the claimant or a rescuer:
+    /// - A copy may have arrived longer ago than half the target's duplicate window (§7): the stream's memory can no
+    ///   longer be relied upon. Half, because the window begins with the copy and its clock is another's. A core target
+    ///   has no memory at all: a window of 0, which no copy lies within.
+    /// - The attempt is without an outcome for longer than max(60 s, the grace) (§5), whatever is known of its copies.
+    package static func isUncertain(_ past: Past, grace: Int64, duplicateWindow: Int64) -> Bool {
+        if let age = past.sinceUnknown, duplicateWindow == 0 || age > duplicateWindow / 2 { return true }
+        if let age = past.sinceFirst, age > max(60_000, grace) { return true }
+        return false
+    }
 }

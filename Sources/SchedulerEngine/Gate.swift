@@ -43,7 +43,8 @@ package final class Gate: Sendable {
     func claim() -> Claimer.ClaimGate {
         let view = membership.view
         publisher.shareRates(among: view.members.count)
-        return Claimer.ClaimGate(refusal: refusals().first, share: view.share, members: view.members.count)
+        return Claimer.ClaimGate(
+            refusal: refusals().first, share: view.share, members: view.members.count, heldBack: publisher.heldBack)
     }
 
     /// Everything that keeps this instance from being ready.
@@ -68,13 +69,16 @@ package final class Gate: Sendable {
             }
         }
         if !trust.holds(at: now) { refusals.append("the lease in \(configuration.names.lockBucket) is not renewed") }
-        let held = publisher.held + teller.owedCount
+        // What silent targets keep waiting has a bound of its own, as large; beyond it everybody is concerned.
+        let (total, silent) = publisher.load
+        let held = total.count - min(silent.count, configuration.mostInFlight) + teller.owedCount
         if held >= configuration.mostInFlight {
             let why = teller.fault ?? "targets do not acknowledge as fast as schedules fall due"
             refusals.append("\(held) executions are in flight, the bound is \(configuration.mostInFlight): \(why)")
         }
-        if publisher.heldBytes > Self.mostBytes {
-            refusals.append("payloads of \(publisher.heldBytes >> 20) MiB are in flight, the bound is 256 MiB")
+        let bytes = total.bytes - min(silent.bytes, Self.mostBytes)
+        if bytes > Self.mostBytes {
+            refusals.append("payloads of \(bytes >> 20) MiB are in flight, the bound is 256 MiB")
         }
         let days = partitionDays.load(ordering: .relaxed)
         if days < PartitionTable.leastDaysAhead {

@@ -173,8 +173,8 @@ extension Session {
     /// Asks this incarnation to leave in good order.
     func requestLeave() { leaving.signal() }
 
-    /// Leaves in good order: claims no more, gives back what is not yet due, waits for what is under way, and fences
-    /// itself, so that what is left is rescued at once.
+    /// Leaves in good order: claims no more, gives back what is not yet due, waits for what is under way with targets
+    /// that answer, and fences itself, so that what is left is rescued at once.
     private func leaveWhenAsked() async throws {
         while !leaving.isSet { try await Task.sleep(for: .milliseconds(50)) }
         gate.leave()
@@ -185,7 +185,7 @@ extension Session {
             logger.warning("claims could not be given back; they will be rescued", metadata: ["error": "\(error)"])
         }
         let deadline = ContinuousClock.now + .seconds(10)
-        while ContinuousClock.now < deadline, publisher.held + teller.owedCount + records.count > 0 {
+        while ContinuousClock.now < deadline, underWay > 0 {
             records.hurry()
             try await Task.sleep(for: .milliseconds(20))
         }
@@ -194,6 +194,12 @@ extension Session {
         _ = try? await InstanceTable.fence(instance, by: instance, on: connections.control)
         await membership.leave()
         throw Left()
+    }
+
+    /// What a member that leaves waits for: all that it holds and will get an answer for.
+    private var underWay: Int {
+        let (total, silent) = publisher.load
+        return total.count - silent.count + teller.owedCount + records.count
     }
 
     private func answerRecalls(_ requests: NATSSubscription) async {

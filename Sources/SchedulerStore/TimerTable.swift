@@ -21,23 +21,26 @@ package enum TimerTable {
         SELECT schedule_id, next_fire_at, fire_seq, run_count, version, generation, priority
         FROM scheduler.timers
         WHERE next_fire_at >= $1 AND next_fire_at <= $2 AND (partition = ANY ($3::smallint[]) OR next_fire_at <= $4)
+            AND schedule_id <> ALL ($6::uuid[])
         ORDER BY next_fire_at, priority DESC
         LIMIT $5
         FOR UPDATE SKIP LOCKED
-        """, types: [.timestamptz, .timestamptz, .int16Array, .timestamptz, .int64])
+        """, types: [.timestamptz, .timestamptz, .int16Array, .timestamptz, .int64, .uuidArray])
 
     /// - Parameters:
     ///   - from: what is due earlier is somebody else's work (the backlog's).
     ///   - share: this member's partitions.
     ///   - overdue: what was due by then is taken whatever its partition.
+    ///   - except: schedules that are left alone; few.
     package static func takeDue(
         from: Instant, through horizon: Instant, share: [Int16], overdue: Instant, limit: Int,
-        in transaction: PostgresTransaction
+        except: [ScheduleID], in transaction: PostgresTransaction
     ) async throws -> [Due] {
         let rows = try await transaction.query(
             takeDueStatement,
             [
                 .instant(from), .instant(horizon), .int16s(share), .instant(overdue), .int64(Int64(limit)),
+                .ids(except),
             ])
         var due: [Due] = []
         due.reserveCapacity(rows.count)

@@ -53,6 +53,8 @@ package final class Claimer: Sendable {
         package var refusal: String?
         package var share: [Int16]
         package var members: Int
+        /// Schedules that are left alone for now: enough of theirs waits for a target that does not answer.
+        package var heldBack: [ScheduleID]
     }
 
     package init(
@@ -143,7 +145,8 @@ package final class Claimer: Sendable {
             let now = clock.now()
             let window = ClaimWindow(
                 from: from, horizon: now.adding(milliseconds: state.withLock { $0.lookahead }),
-                share: gate.share, overdue: now.adding(milliseconds: -Self.overdue), limit: configuration.batch)
+                share: gate.share, overdue: now.adding(milliseconds: -Self.overdue), limit: configuration.batch,
+                except: gate.heldBack)
             let begun = MonotonicClock.now()
             var claimed: [Int]
             if isFull {
@@ -175,7 +178,7 @@ package final class Claimer: Sendable {
         for portion in portions where portion.room > 0 && portion.from < portion.through {
             let window = ClaimWindow(
                 from: portion.from, horizon: portion.through, share: gate.share, overdue: portion.through,
-                limit: min(configuration.batch, portion.room))
+                limit: min(configuration.batch, portion.room), except: gate.heldBack)
             _ = try await claimOnce(window, late: late, on: connection)
         }
     }
@@ -188,6 +191,8 @@ package struct ClaimWindow: Sendable {
     package let share: [Int16]
     package let overdue: Instant
     package let limit: Int
+    /// Schedules that are left alone.
+    package let except: [ScheduleID]
 }
 
 // MARK: - One transaction
@@ -226,7 +231,7 @@ extension Claimer {
     ) async throws -> Int {
         let due = try await TimerTable.takeDue(
             from: window.from, through: window.horizon, share: window.share, overdue: window.overdue,
-            limit: window.limit, in: transaction)
+            limit: window.limit, except: window.except, in: transaction)
         guard !due.isEmpty else { return 0 }
         let schedules = try await compiler.schedules(
             for: due.map { ($0.timer.schedule, $0.timer.version) }, in: transaction)

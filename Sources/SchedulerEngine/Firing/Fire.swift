@@ -56,18 +56,24 @@ package final class Fire: @unchecked Sendable {
     /// What a trigger sends in place of the schedule's payload.
     package let payload: [UInt8]?
     var phase = Phase.waiting
-    /// Publishes of this attempt so far, by this instance.
-    var tries = 0
-    /// When it was handed to NATS first.
+    /// It waits in the retry lane, or did: its target was silent.
+    var isSilent = false
+    /// When this instance handed it to NATS first, and when last.
     var firedAt: Instant?
-    /// `uncertain` where a second publish could no longer rely on the stream's duplicate window.
+    private var publishedAt: Instant?
+    /// A publish has left this instance.
+    private var isTried = false
+    /// Since when a copy may be with its target though nobody says so; nil while none can be, and then it may still be
+    /// taken back.
+    var sentSince: Instant?
+    /// `uncertain` where a further publish may have made a second copy (``DispatchDecision/isUncertain``).
     var outcome: String?
 
     package init(
         id: ExecutionID, schedule: CompiledSchedule, claim: OpenClaim, scheduledFor: Instant, dueAt: Instant,
         fence: Int64, attempt: Int32 = 1, generation: Int32, missedCount: Int64 = 0, ordinal: Int64 = 0,
         origin: Origin = .time, trigger: Trigger, kind: FireClass = .onTime, isLast: Bool = false,
-        payload: [UInt8]? = nil, outcome: String? = nil
+        payload: [UInt8]? = nil, sentSince: Instant? = nil
     ) {
         self.id = id
         self.schedule = schedule
@@ -84,7 +90,7 @@ package final class Fire: @unchecked Sendable {
         self.kind = kind
         self.isLast = isLast
         self.payload = payload
-        self.outcome = outcome
+        self.sentSince = sentSince
     }
 }
 
@@ -97,6 +103,21 @@ package struct EndedFire: Sendable {
     package let reason: String?
     package let ackStream: String?
     package let ackSequence: UInt64?
+
+    init(_ fire: Fire, _ state: ExecutionState, _ outcome: DispatchOutcome, reason: String? = nil) {
+        self.fire = fire
+        self.state = state
+        self.reason = reason
+        firedAt = fire.firedAt
+        self.outcome = fire.outcome
+        if case .acknowledged(let stream, let sequence, _) = outcome {
+            ackStream = stream
+            ackSequence = sequence
+        } else {
+            ackStream = nil
+            ackSequence = nil
+        }
+    }
 }
 
 /// The names of a fired message's headers (contract.md §4).
@@ -114,6 +135,35 @@ enum FiredHeader {
 }
 
 extension Fire {
+    /// What it costs to hold it. An estimate: executions of a schedule share its payload.
+    var heldBytes: Int { (payload ?? schedule.payload).count + 512 }
+
+    /// Begins a publish.
+    func begin(at now: Instant) {
+        phase = .sent
+        publishedAt = now
+        let first = firedAt.map { min($0, sentSince ?? $0) } ?? sentSince
+        if firedAt == nil { firedAt = now }
+        guard let first else { return }
+        let past = DispatchDecision.Past(
+            sinceFirst: now.milliseconds(since: first), sinceUnknown: sentSince.map { now.milliseconds(since: $0) })
+        let window = schedule.delivery == .jetstream ? DispatchDecision.usualDuplicateWindow : 0
+        let grace = schedule.misfire.graceMilliseconds
+        if DispatchDecision.isUncertain(past, grace: grace, duplicateWindow: window) { outcome = "uncertain" }
+    }
+
+    /// Ends a publish that settled nothing: it waits again.
+    func wait(after outcome: DispatchOutcome) {
+        phase = .waiting
+        if outcome == .notSent {
+            // Were it the first, it was never fired.
+            if !isTried { firedAt = nil }
+            return
+        }
+        isTried = true
+        if outcome.mayHaveArrived, sentSince == nil { sentSince = publishedAt }
+    }
+
     /// The message as it goes out; word for word the same in every re-publication of the attempt.
     func message() throws(NATSError) -> OutgoingMessage {
         let id = self.id.description

@@ -11,11 +11,8 @@ import Synchronization
 ///
 /// The journal row is taken whole and under a lock that others pass over, so two rescuers never hold one claim. What is
 /// published twice by this, a stream refuses by its `Nats-Msg-Id`; where the stream's memory may have ended meanwhile,
-/// the execution is marked `uncertain`.
+/// the execution is marked `uncertain` (``DispatchDecision/isUncertain``).
 package final class Rescuer: Sendable {
-    /// Half of JetStream's usual duplicate window of two minutes: a recovery later than this cannot rely on it.
-    package static let reliance: Int64 = 60_000
-
     private let instance: InstanceID
     private let clock: PostgresClock
     private let compiler: ScheduleCompiler
@@ -96,7 +93,8 @@ package final class Rescuer: Sendable {
     private func fire(
         _ execution: Execution, _ payload: [UInt8]?, of schedule: CompiledSchedule, _ claim: OpenClaim
     ) -> Fire {
-        let age = clock.now().milliseconds(since: execution.dueAt)
+        // Its first owner may have sent it as soon as it was both claimed and due, and not before.
+        let sendable = max(execution.dueAt, execution.claimedAt)
         return Fire(
             id: execution.id, schedule: schedule, claim: claim, scheduledFor: execution.scheduledFor,
             dueAt: execution.dueAt, fence: execution.fence, attempt: execution.attempt,
@@ -104,7 +102,7 @@ package final class Rescuer: Sendable {
             origin: execution.origin, trigger: execution.trigger,
             // Whether it was a schedule's last is not in the row: let the record ask.
             isLast: execution.origin == .time, payload: payload,
-            outcome: age > Self.reliance ? "uncertain" : nil)
+            sentSince: sendable <= clock.now() ? sendable : nil)
     }
 
     private func event(

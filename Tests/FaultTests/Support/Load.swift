@@ -25,13 +25,13 @@ struct Load: Sendable {
 
     var total: Int { occurrences.values.reduce(0) { $0 + $1.count } }
 
-    /// Makes `rate` schedules that fire once a second for `seconds`, spread evenly over the second, and as many
-    /// one-shot ones in all as the recurring ones fire in one second.
+    /// Makes `rate` schedules that fire every `period` milliseconds for `seconds`, spread evenly over the period, and
+    /// `oneShots` one-shot ones.
     ///
     /// All of them catch up on everything (`fire_all`), so that every occurrence has to be delivered, whatever happens.
     static func start(
         _ fixture: ServiceFixture, named name: String, delivery: Delivery = .jetstream, rate: Int, seconds: Int,
-        after lead: Int64 = 1500, oneShots: Int = 0
+        every period: Int64 = 1000, after lead: Int64 = 1500, oneShots: Int = 0
     ) async throws -> Load {
         let beginsAt = wallMilliseconds() + lead
         let endsAt = beginsAt + Int64(seconds) * 1000
@@ -43,12 +43,14 @@ struct Load: Sendable {
             """
         var bodies: [(body: String, instants: Set<Int64>)] = []
         for index in 0..<rate {
-            let first = beginsAt + Int64(index) * 1000 / Int64(rate)
-            let last = first + Int64(seconds - 1) * 1000
+            let first = beginsAt + Int64(index) * period / Int64(rate)
+            let last = first + Int64(seconds) * 1000 - period
             let timing = """
-                "schedule_type":"interval","interval_seconds":1,"start_at":"\(time(first))","end_at":"\(time(last))"
+                "schedule_type":"interval","interval_seconds":\(Double(period) / 1000),\
+                "start_at":"\(time(first))","end_at":"\(time(last))"
                 """
-            bodies.append(("{\(timing),\(common)}", Set(stride(from: first, through: last, by: 1000))))
+            let instants = stride(from: first, through: last, by: Int64.Stride(period))
+            bodies.append(("{\(timing),\(common)}", Set(instants)))
         }
         for index in 0..<oneShots {
             let at = beginsAt + (endsAt - beginsAt) * Int64(index) / Int64(oneShots)
@@ -65,7 +67,7 @@ struct Load: Sendable {
         return load
     }
 
-    private static func time(_ milliseconds: Int64) -> String { Instant(milliseconds: milliseconds).rfc3339 }
+    static func time(_ milliseconds: Int64) -> String { Instant(milliseconds: milliseconds).rfc3339 }
 }
 
 extension ServiceFixture {

@@ -1,0 +1,218 @@
+import NATSClient
+import Recurrence
+import SchedulerCore
+
+/// Who is published next, and what becomes of whoever was: the state of a ``Publisher``, without threads, sockets or
+/// clocks. Events are mutating methods; what they return is for the publisher to perform.
+struct FiringState {
+    struct Bounds: Sendable {
+        /// Publishes to streams that may await their acknowledgement.
+        var window = 4096
+        /// Open executions of one schedule whose target is silent; beyond it no more are claimed.
+        var crowd = 1000
+        /// The most that one run takes: small, so that what becomes due meanwhile is not kept waiting.
+        var handful = 128
+
+        /// The retry lane's part of the window and of each handful: a quarter.
+        var lane: Int { window / 4 }
+    }
+
+    /// The most that one run moves into the retry lane.
+    private static let mostMoved = 1024
+    private static let nanoseconds: Int64 = 1_000_000
+
+    let bounds: Bounds
+    private var queue = FireQueue<Fire>()
+    private var lane: RetryLane<Subject, Fire>
+    private(set) var held: HeldFires
+    private var sent = SentTable()
+    private var rates: [FireClass: RateBucket]
+    /// What met no connection, and when it goes back into the queue; on the monotonic clock.
+    private var unsent: [Fire] = []
+    private var unsentUntil: Int64 = 0
+    private(set) var isStopped = false
+
+    init(_ bounds: Bounds, rates: [FireClass: RateBucket]) {
+        self.bounds = bounds
+        self.rates = rates
+        lane = RetryLane(share: bounds.lane, together: max(1, bounds.lane / 4))
+        held = HeldFires(crowd: bounds.crowd)
+    }
+
+    /// Forgets everything; outcomes that come later find nothing.
+    mutating func stop() {
+        self = FiringState(bounds, rates: rates)
+        isStopped = true
+    }
+
+    /// The catch-up rates are a cluster's; this is how many share them now.
+    mutating func shareRates(among members: Int) {
+        for kind in FireClass.allCases { rates[kind]?.share(among: members) }
+    }
+
+    /// Of a class, due and not yet taken.
+    func readyCount(_ kind: FireClass) -> Int { queue.readyCount(kind) }
+
+    /// Schedules of which no more shall be claimed for now: a crowd of theirs waits for a target that is silent.
+    var heldBack: [ScheduleID] {
+        lane.isEmpty ? [] : held.crowded(where: lane.holds)
+    }
+
+    // MARK: In and out
+
+    mutating func admit(_ fires: [Fire]) {
+        guard !isStopped else { return }
+        for fire in fires {
+            held.insert(fire)
+            enqueue(fire, dueAt: fire.dueAt, kind: fire.kind)
+        }
+    }
+
+    /// Takes back what no copy can be of, of a schedule's own time; what somebody triggered goes out.
+    mutating func withdraw(_ fires: some Sequence<Fire>) -> (withdrawn: [Fire], kept: [Fire]) {
+        var withdrawn: [Fire] = []
+        var kept: [Fire] = []
+        for fire in fires {
+            if fire.phase == .waiting, fire.sentSince == nil, fire.origin == .time {
+                fire.phase = .withdrawn
+                withdrawn.append(fire)
+            } else {
+                kept.append(fire)
+            }
+        }
+        close(withdrawn)
+        return (withdrawn, kept)
+    }
+
+    mutating func close(_ fires: [Fire]) {
+        for fire in fires { held.remove(fire) }
+    }
+
+    private mutating func enqueue(_ fire: Fire, dueAt: Instant, kind: FireClass) {
+        queue.insert(fire, dueAt: dueAt, priority: fire.schedule.priority, kind: kind)
+    }
+}
+
+// MARK: - Turns
+
+extension FiringState {
+    /// Takes whose turn it is, and begins their publishes.
+    /// - Returns: until when there is nothing more to do, on the monotonic clock; `.max` for as long as nothing comes.
+    mutating func take(
+        now: Instant, monotonic: Int64, whenDue: (Instant) -> Int64
+    ) -> (fires: [Fire], next: Int64) {
+        guard !isStopped else { return ([], .max) }
+        if !unsent.isEmpty, unsentUntil <= monotonic { tryUnsentAgain(now: now) }
+        queue.ripen(now: now)
+        let room = min(bounds.handful, bounds.window - sent.count)
+        // Full: an acknowledgement wakes the thread.
+        guard room > 0 else { return ([], .max) }
+        var fires: [Fire] = []
+        var moved = 0
+        takeSilent(max(1, room / 4), &fires, now, monotonic)
+        while fires.count < room, moved < Self.mostMoved, let fire = queue.take(.onTime, now: now) {
+            begin(fire, now, monotonic, &fires, &moved)
+        }
+        var next = queue.nextDueAt.map(whenDue) ?? .max
+        for kind in [FireClass.withinGrace, .misfired] where fires.count < room {
+            while fires.count < room, moved < Self.mostMoved, queue.readyCount(kind) > 0 {
+                guard rates[kind]?.take(at: monotonic) ?? true else {
+                    next = min(next, monotonic + 2 * Self.nanoseconds)
+                    break
+                }
+                if let fire = queue.take(kind, now: now) { begin(fire, now, monotonic, &fires, &moved) }
+            }
+        }
+        takeSilent(room - fires.count, &fires, now, monotonic)
+        if moved >= Self.mostMoved { next = monotonic }
+        if let at = lane.nextAt { next = min(next, at) }
+        if !unsent.isEmpty { next = min(next, unsentUntil) }
+        return (fires, next)
+    }
+
+    /// Begins a publish, if the fire still waits: one that was taken back and admitted again stands in the queue twice,
+    /// and one turn must not find it in both places. Where its target is silent it stands in line behind the others.
+    private mutating func begin(
+        _ fire: Fire, _ now: Instant, _ monotonic: Int64, _ fires: inout [Fire], _ moved: inout Int
+    ) {
+        guard fire.phase == .waiting else { return }
+        if !lane.isEmpty, fire.schedule.delivery == .jetstream, lane.holds(fire.schedule.subject) {
+            moved += 1
+            return enterLane(fire, monotonic)
+        }
+        fire.begin(at: now)
+        fires.append(fire)
+    }
+
+    private mutating func enterLane(_ fire: Fire, _ monotonic: Int64) {
+        held.setApart(fire)
+        lane.enter(fire, dueAt: fire.dueAt.milliseconds, for: fire.schedule.subject, at: monotonic)
+    }
+
+    private mutating func takeSilent(_ most: Int, _ fires: inout [Fire], _ now: Instant, _ monotonic: Int64) {
+        guard !lane.isEmpty else { return }
+        let end = fires.count + most
+        // One that was taken back and admitted again counts as any other until it meets silence itself.
+        while fires.count < end, let fire = lane.take(at: monotonic, where: { $0.phase == .waiting && $0.isSilent }) {
+            fire.begin(at: now)
+            fires.append(fire)
+        }
+    }
+
+    private mutating func tryUnsentAgain(now: Instant) {
+        for fire in unsent where fire.phase == .waiting {
+            // It has paid its rate; on time, it keeps its age.
+            enqueue(fire, dueAt: fire.kind == .onTime ? fire.dueAt : now, kind: .onTime)
+        }
+        unsent = []
+    }
+}
+
+// MARK: - Outcomes
+
+extension FiringState {
+    /// A fire is about to be handed to a stream. - Returns: a token that names this publish.
+    mutating func send(_ fire: Fire) -> UInt64 { sent.insert(fire) }
+
+    /// A publish has its outcome, or did not take place. - Returns: nil for what a stopped publisher left behind.
+    mutating func land(_ token: UInt64) -> Fire? { sent.remove(token) }
+
+    /// Does what ``DispatchDecision`` says of each outcome. - Returns: what has ended, to be recorded.
+    mutating func settle(_ outcomes: [(fire: Fire, outcome: DispatchOutcome)], monotonic: Int64) -> [EndedFire] {
+        guard !isStopped else { return [] }
+        var ended: [EndedFire] = []
+        for (fire, outcome) in outcomes where fire.phase == .sent {
+            switch DispatchDecision.decide(outcome) {
+            case .delivered: ended.append(end(fire, .delivered, outcome, nil, monotonic))
+            case .failed(let why): ended.append(end(fire, .dead, outcome, why, monotonic))
+            case .silent:
+                fire.wait(after: outcome)
+                if fire.isSilent {
+                    lane.unanswered(
+                        fire, dueAt: fire.dueAt.milliseconds, by: fire.schedule.subject, at: monotonic)
+                } else {
+                    enterLane(fire, monotonic)
+                }
+            case .unsent:
+                fire.wait(after: outcome)
+                if fire.isSilent {
+                    lane.unsent(fire, dueAt: fire.dueAt.milliseconds, to: fire.schedule.subject, at: monotonic)
+                } else {
+                    if unsent.isEmpty {
+                        unsentUntil = monotonic + DispatchDecision.reconnectPause * Self.nanoseconds
+                    }
+                    unsent.append(fire)
+                }
+            }
+        }
+        return ended
+    }
+
+    private mutating func end(
+        _ fire: Fire, _ state: ExecutionState, _ outcome: DispatchOutcome, _ reason: String?, _ monotonic: Int64
+    ) -> EndedFire {
+        fire.phase = .ended
+        if fire.isSilent { lane.answered(by: fire.schedule.subject, at: monotonic) }
+        return EndedFire(fire, state, outcome, reason: reason)
+    }
+}
