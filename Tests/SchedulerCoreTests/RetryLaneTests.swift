@@ -1,4 +1,5 @@
 import SchedulerCore
+import TestSupport
 import Testing
 
 @Suite("What waits for silent targets waits apart") struct RetryLaneTests {

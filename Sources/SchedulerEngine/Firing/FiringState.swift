@@ -30,6 +30,8 @@ struct FiringState {
     /// What met no connection, and when it goes back into the queue; on the monotonic clock.
     private var unsent: [Fire] = []
     private var unsentUntil: Int64 = 0
+    /// The last turn found the window full.
+    private var isFull = false
     private(set) var isStopped = false
 
     init(_ bounds: Bounds, rates: [FireClass: RateBucket]) {
@@ -105,8 +107,9 @@ extension FiringState {
         if !unsent.isEmpty, unsentUntil <= monotonic { tryUnsentAgain(now: now) }
         queue.ripen(now: now)
         let room = min(bounds.handful, bounds.window - sent.count)
-        // Full: an acknowledgement wakes the thread.
-        guard room > 0 else { return ([], .max) }
+        isFull = room <= 0
+        // Full: acknowledgements wake the thread.
+        guard !isFull else { return ([], .max) }
         var fires: [Fire] = []
         var moved = 0
         takeSilent(max(1, room / 4), &fires, now, monotonic)
@@ -176,6 +179,12 @@ extension FiringState {
 
     /// A publish has its outcome, or did not take place. - Returns: nil for what a stopped publisher left behind.
     mutating func land(_ token: UInt64) -> Fire? { sent.remove(token) }
+
+    /// Whether outcomes have made something possible that the next turn would not come to by itself. After a full window
+    /// that takes a quarter of it: to wake the thread for each acknowledgement costs more than to publish.
+    var wantsTurn: Bool {
+        !lane.isEmpty || !unsent.isEmpty || (isFull && bounds.window - sent.count >= bounds.window / 4)
+    }
 
     /// Does what ``DispatchDecision`` says of each outcome. - Returns: what has ended, to be recorded.
     mutating func settle(_ outcomes: [(fire: Fire, outcome: DispatchOutcome)], monotonic: Int64) -> [EndedFire] {

@@ -215,8 +215,10 @@ extension Publisher {
     private func settle(_ outcomes: [(fire: Fire, outcome: DispatchOutcome)]) {
         FailPoint.acknowledged.reach()
         let monotonic = MonotonicClock.now()
-        let ended = state.withLock { $0.settle(outcomes, monotonic: monotonic) }
+        let (ended, wantsTurn) = state.withLock { state in
+            (state.settle(outcomes, monotonic: monotonic), state.wantsTurn)
+        }
         if !ended.isEmpty { onEnd(ended) }
-        thread.wake()
+        if wantsTurn { thread.wake() }
     }
 }
