@@ -54,7 +54,12 @@ struct ZoneKeeper: Sendable {
         }
         guard own.fingerprint != stored.fingerprint else { return }
         // A machine that was not updated yet must not bring the old rules back. Releases sort as text.
-        if let version = own.version, let newest = stored.version, version < newest { return }
+        if let version = own.version, let newest = stored.version, version < newest {
+            session.logger.warning(
+                "this machine's zone data are older than what timers were computed from: update its tzdata",
+                metadata: ["own": "\(version)", "newest": "\(newest)"])
+            return
+        }
         session.zones.add(ZoneWatch.Pending(zones: .all, before: stored.version))
     }
 
