@@ -66,7 +66,7 @@ let package = Package(
         module(
             "SchedulerEngine",
             [
-                "CLinux", "Recurrence", "SchedulerCore", "SchedulerWire", "NATSClient", "KeyValueLock",
+                "CLinux", "Recurrence", "ZoneData", "SchedulerCore", "SchedulerWire", "NATSClient", "KeyValueLock",
                 "PostgresClient", "SchedulerStore", deque, lifecycle, logging,
             ]),
         module(

@@ -42,7 +42,7 @@ struct AdministrationCommands: Sendable {
         }
         let now = session.clock.now()
         // PostgreSQL may be what is wrong: the rest is told all the same.
-        let stored = try? await session.pool.withConnection { connection in
+        let stored = try? await session.lists.withConnection { connection in
             (
                 overdue: try await TimerTable.countOverdue(at: now, on: connection),
                 held: try await ClaimTable.held(on: connection),

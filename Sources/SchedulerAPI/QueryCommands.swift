@@ -16,7 +16,7 @@ struct QueryCommands: Sendable {
         let view = try await context.session.pool.withConnection { connection in
             guard
                 let schedule = try await ScheduleTable.find(
-                    reference, in: request.namespace, locking: false, on: connection)
+                    reference, in: request.namespace, on: connection)
             else { throw notFound(reference, in: request.namespace) }
             return try await Self.views(of: [schedule], on: connection)[0]
         }
@@ -35,7 +35,7 @@ struct QueryCommands: Sendable {
         filter.after = body.cursor().map { ScheduleID($0) }
         try body.finish()
         let (found, limit) = (filter, filter.limit)
-        let views = try await context.session.pool.withConnection { connection in
+        let views = try await context.list { connection in
             let schedules = try await ScheduleTable.list(found, in: request.namespace, on: connection)
             return try await Self.views(of: schedules, on: connection)
         }
@@ -69,7 +69,7 @@ struct QueryCommands: Sendable {
         if body.value("schedule_type") == nil {
             let reference = try body.finish(with: body.reference())
             let found = try await context.session.pool.withConnection {
-                try await ScheduleTable.find(reference, in: request.namespace, locking: false, on: $0)
+                try await ScheduleTable.find(reference, in: request.namespace, on: $0)
             }
             guard let found else { throw notFound(reference, in: request.namespace) }
             schedule = found
@@ -127,25 +127,21 @@ struct QueryCommands: Sendable {
         try body.finish()
         if let reference { filter.schedule = try await scheduleID(reference, in: request.namespace) }
         let wanted = filter
-        let found = try await context.session.pool.withConnection {
-            try await ExecutionList.list(wanted, in: request.namespace, on: $0)
-        }
+        let page = try await context.list { try await ExecutionList.page(wanted, in: request.namespace, on: $0) }
         return { writer in
             writer.name("executions")
             writer.array { writer in
-                for row in found {
+                for row in page.rows {
                     writer.value(row.execution, scheduleName: row.name, namespace: request.namespace.description)
                 }
             }
-            if found.count == wanted.limit {
-                writer.member("next_cursor", ifPresent: found.last?.execution.id.description)
-            }
+            writer.member("next_cursor", ifPresent: page.next?.description)
         }
     }
 
     private func scheduleID(_ wanted: ScheduleReference, in namespace: Namespace) async throws -> ScheduleID {
         let found = try await context.session.pool.withConnection {
-            try await ScheduleTable.find(wanted, in: namespace, locking: false, on: $0)
+            try await ScheduleTable.find(wanted, in: namespace, on: $0)
         }
         guard let found else { throw notFound(wanted, in: namespace) }
         return found.id
@@ -174,6 +170,30 @@ struct QueryCommands: Sendable {
     }
 }
 
+extension CommandContext {
+    /// Lends a connection to a list. Lists have few of their own, with a short queue and a short time-out, so that no
+    /// number of them keeps another command waiting.
+    func list<Value: Sendable>(
+        _ body: @escaping @Sendable (PostgresConnection) async throws -> Value
+    ) async throws -> Value {
+        do {
+            return try await session.lists.withConnection(deadline: .now + SessionConnections.listTimeout) {
+                try await body($0)
+            }
+        } catch let error as PostgresError {
+            switch error.code {
+            case .queryCancelled, .timedOut:
+                throw WireError(
+                    .timedOut,
+                    "the list was not found within \(SessionConnections.listTimeout): name a schedule, or ask for less")
+            case .poolExhausted:
+                throw WireError(.databaseUnavailable, "as many lists as are made at once are under way; ask again")
+            default: throw error
+            }
+        }
+    }
+}
+
 extension BodyReader {
     /// `limit`: 1 to 1000, 100 where it is absent.
     mutating func limit() -> Int { Int(integer("limit", in: 1...1000) ?? 100) }
@@ -194,10 +214,10 @@ extension BodyReader {
     mutating func scheduleFilter() -> ScheduleReference? {
         let (id, name) = (string("schedule_id", most: 64), string("schedule_name", most: 4096))
         if let id {
-            if let id = ScheduleID(text: id) { return ScheduleReference(id: id) }
+            if let id = ScheduleID(text: id) { return .id(id) }
             report("schedule_id", "expected a schedule's id, got '\(id)'")
         } else if let name {
-            do { return ScheduleReference(name: try ScheduleName(name)) } catch {
+            do { return .name(try ScheduleName(name)) } catch {
                 report("schedule_name", "\(error), got '\(name.prefix(160))'")
             }
         }

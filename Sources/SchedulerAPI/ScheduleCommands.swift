@@ -325,11 +325,11 @@ extension BodyReader {
         let (id, name) = (member("id"), member("name"))
         if case .value(let value) = id {
             guard let text = string(value, "id", most: 64) else { return nil }
-            if let id = ScheduleID(text: text) { return ScheduleReference(id: id) }
+            if let id = ScheduleID(text: text) { return .id(id) }
             report("id", "expected a schedule's id, got '\(text)'")
         } else if case .value(let value) = name {
             guard let text = string(value, "name", most: 4096) else { return nil }
-            do { return ScheduleReference(name: try ScheduleName(text)) } catch {
+            do { return .name(try ScheduleName(text)) } catch {
                 report("name", "\(error), got '\(text.prefix(160))'")
             }
         } else {
@@ -349,16 +349,19 @@ extension BodyReader {
 extension PostgresTransaction {
     /// A schedule and its timer, both locked, the timer first: the one order in which everybody locks them.
     func held(_ reference: ScheduleReference, in namespace: Namespace) async throws -> (Schedule, Timer) {
-        let found = try await ScheduleTable.find(reference, in: namespace, locking: false, on: self)
+        let found = try await ScheduleTable.find(reference, in: namespace, on: self)
         guard let found, let timer = try await TimerTable.lock(found.id, in: self),
-            let schedule = try await ScheduleTable.find(
-                ScheduleReference(id: found.id), in: namespace, locking: true, on: self)
+            let schedule = try await ScheduleTable.lock(found.id, in: namespace, in: self)
         else { throw notFound(reference, in: namespace) }
         return (schedule, timer)
     }
 }
 
 func notFound(_ reference: ScheduleReference, in namespace: Namespace) -> WireError {
-    let called = reference.id.map { "id \($0)" } ?? "name '\(reference.name?.description ?? "")'"
+    let called =
+        switch reference {
+        case .id(let id): "id \(id)"
+        case .name(let name): "name '\(name)'"
+        }
     return WireError(.scheduleNotFound, "namespace '\(namespace)' has no schedule with \(called)")
 }

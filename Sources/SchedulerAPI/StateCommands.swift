@@ -21,35 +21,52 @@ struct StateCommands: Sendable {
         return Target(options: options, reference: reference)
     }
 
+    /// A schedule that a command takes from one state to another, with its timer; both are locked.
+    private struct Held: Sendable {
+        var schedule: Schedule
+        var timer: Timer
+        var change = Change()
+        let before: ScheduleView
+    }
+
+    /// Takes a schedule in the state `from` through `body`. One that is in the state `to` already is answered as it
+    /// stands, and nothing is told; from any other the way is refused, in the words of `rule`.
+    private func turn(
+        _ request: CommandRequest, _ target: Target, from: ScheduleState, to: ScheduleState, rule: String,
+        _ body: @escaping @Sendable (inout Held, PostgresTransaction) async throws -> Void
+    ) async throws -> [UInt8] {
+        try await context.runner.run(request, target.options) { transaction in
+            let (schedule, timer) = try await transaction.held(target.reference, in: request.namespace)
+            try schedule.expect(version: target.options.ifVersion)
+            let view = ScheduleView(schedule: schedule, timer: timer)
+            var held = Held(schedule: schedule, timer: timer, before: view)
+            held.change.schedule = schedule.id
+            switch schedule.state {
+            case to: held.change.reply = { $0.schedule(view) }
+            case from: try await body(&held, transaction)
+            default: throw WireError(.wrongState, "the schedule is \(schedule.state.rawValue): \(rule)")
+            }
+            return held.change
+        }
+    }
+
     func pause(_ request: CommandRequest) async throws -> [UInt8] {
         var body = BodyReader(request.body)
         let target = try target(&body)
         let now = context.now
-        return try await context.runner.run(request, target.options) { transaction in
-            var (schedule, timer) = try await transaction.held(target.reference, in: request.namespace)
-            try schedule.expect(version: target.options.ifVersion)
-            var change = Change()
-            change.schedule = schedule.id
-            switch schedule.state {
-            case .paused:
-                let view = ScheduleView(schedule: schedule, timer: timer)
-                change.reply = { $0.schedule(view) }
-                return change
-            case .active: break
-            case .invalid, .exhausted, .deleted:
-                throw WireError(.wrongState, "the schedule is \(schedule.state.rawValue): only an active one is paused")
-            }
-            let before = ScheduleView(schedule: schedule, timer: timer)
-            schedule.state = .paused
-            schedule.pauseReason = target.options.reason
-            schedule.touch(now, target.options, request)
-            timer.resumeFrom = timer.nextFireAt?.adding(milliseconds: -schedule.spreadOffset)
-            timer.nextFireAt = nil
-            timer.fireSequence += 1
-            timer.version = schedule.version
-            change.recalled = try await RecallTable.mark(schedule.id, in: transaction)
-            change.save(schedule, timer, before: before, action: "paused", target.options, at: now)
-            return change
+        return try await turn(
+            request, target, from: .active, to: .paused, rule: "only an active one is paused"
+        ) { held, transaction in
+            held.schedule.state = .paused
+            held.schedule.pauseReason = target.options.reason
+            held.schedule.touch(now, target.options, request)
+            held.timer.resumeFrom = held.timer.nextFireAt?.adding(milliseconds: -held.schedule.spreadOffset)
+            held.timer.nextFireAt = nil
+            held.timer.fireSequence += 1
+            held.timer.version = held.schedule.version
+            held.change.recalled = try await RecallTable.mark(held.schedule.id, in: transaction)
+            held.change.save(
+                held.schedule, held.timer, before: held.before, action: "paused", target.options, at: now)
         }
     }
 
@@ -91,44 +108,32 @@ struct StateCommands: Sendable {
         let target = try target(&body)
         let now = context.now
         let context = context
-        return try await context.runner.run(request, target.options) { transaction in
-            var (schedule, timer) = try await transaction.held(target.reference, in: request.namespace)
-            try schedule.expect(version: target.options.ifVersion)
-            var change = Change()
-            change.schedule = schedule.id
-            switch schedule.state {
-            case .active:
-                let view = ScheduleView(schedule: schedule, timer: timer)
-                change.reply = { $0.schedule(view) }
-                return change
-            case .paused: break
-            case .invalid, .exhausted, .deleted:
-                throw WireError(.wrongState, "the schedule is \(schedule.state.rawValue): only a paused one is resumed")
-            }
-            let before = ScheduleView(schedule: schedule, timer: timer)
-            let compiled = try context.session.compiler.compile(schedule)
-            let resumed = compiled.planner.resume(from: timer.resumeFrom, now: now, catchUp: catchUp)
-            schedule.pauseReason = nil
-            schedule.touch(now, target.options, request)
-            timer.version = schedule.version
+        return try await turn(
+            request, target, from: .paused, to: .active, rule: "only a paused one is resumed"
+        ) { held, transaction in
+            let compiled = try context.session.compiler.compile(held.schedule)
+            let resumed = compiled.planner.resume(from: held.timer.resumeFrom, now: now, catchUp: catchUp)
+            held.schedule.pauseReason = nil
+            held.schedule.touch(now, target.options, request)
+            held.timer.version = held.schedule.version
             if let skipped = resumed.skipped {
-                change.skip(skipped, of: compiled, &timer, by: context.session.instance, at: now)
+                held.change.skip(skipped, of: compiled, &held.timer, by: context.session.instance, at: now)
             }
-            timer.nextFireAt = resumed.nextFireAt
-            timer.resumeFrom = nil
-            timer.fireSequence += 1
+            held.timer.nextFireAt = resumed.nextFireAt
+            held.timer.resumeFrom = nil
+            held.timer.fireSequence += 1
             // What it still had to do was done, or passed, while it was paused.
-            let isOpen = try await RecallTable.isOpen(schedule.id, in: transaction)
-            let isOver = timer.nextFireAt == nil && !isOpen
-            schedule.state = isOver ? .exhausted : .active
-            if isOver { change.write(NamespaceTable.giveBack(request.namespace)) }
-            change.save(schedule, timer, before: before, action: "resumed", target.options, at: now)
+            let isOpen = try await RecallTable.isOpen(held.schedule.id, in: transaction)
+            let isOver = held.timer.nextFireAt == nil && !isOpen
+            held.schedule.state = isOver ? .exhausted : .active
+            if isOver { held.change.write(NamespaceTable.giveBack(request.namespace)) }
+            held.change.save(
+                held.schedule, held.timer, before: held.before, action: "resumed", target.options, at: now)
             if isOver {
-                let view = ScheduleView(schedule: schedule, timer: timer)
-                change.audit(entry("exhausted", view, before: nil, target.options, at: now))
+                let view = ScheduleView(schedule: held.schedule, timer: held.timer)
+                held.change.audit(entry("exhausted", view, before: nil, target.options, at: now))
             }
-            change.hints = isSoon(timer.nextFireAt, now)
-            return change
+            held.change.hints = isSoon(held.timer.nextFireAt, now)
         }
     }
 }

@@ -104,20 +104,30 @@ private func hexDigitValue(_ byte: UInt8) -> UInt64? {
     }
 }
 
-/// Names one schedule for ever; a UUIDv7, so that ids sort by creation.
-package struct ScheduleID: Hashable, Comparable, Sendable, CustomStringConvertible {
-    package let uuid: UUIDValue
+/// A UUID that names one kind of thing: read, written and ordered as the UUID, and never taken for another kind's.
+package protocol Identifier: Hashable, Comparable, Sendable, CustomStringConvertible {
+    var uuid: UUIDValue { get }
 
-    package init(_ uuid: UUIDValue) { self.uuid = uuid }
+    init(_ uuid: UUIDValue)
+}
 
+extension Identifier {
+    /// Reads the canonical text; anything else is nil.
     package init?(text: some StringProtocol) {
         guard let uuid = UUIDValue(text: text) else { return nil }
-        self.uuid = uuid
+        self.init(uuid)
     }
 
     package var description: String { uuid.text }
 
-    package static func < (left: ScheduleID, right: ScheduleID) -> Bool { left.uuid < right.uuid }
+    package static func < (left: Self, right: Self) -> Bool { left.uuid < right.uuid }
+}
+
+/// Names one schedule for ever; a UUIDv7, so that ids sort by creation.
+package struct ScheduleID: Identifier {
+    package let uuid: UUIDValue
+
+    package init(_ uuid: UUIDValue) { self.uuid = uuid }
 
     /// The share that this schedule belongs to, 0 to 255 (`Share`). Stable for ever: it is stored with the timer.
     package var partition: UInt8 {
@@ -129,35 +139,17 @@ package struct ScheduleID: Hashable, Comparable, Sendable, CustomStringConvertib
 }
 
 /// Names one incarnation of a process: made at its start, fenced at its end, never used again.
-package struct InstanceID: Hashable, Comparable, Sendable, CustomStringConvertible {
+package struct InstanceID: Identifier {
     package let uuid: UUIDValue
 
     package init(_ uuid: UUIDValue) { self.uuid = uuid }
-
-    package init?(text: some StringProtocol) {
-        guard let uuid = UUIDValue(text: text) else { return nil }
-        self.uuid = uuid
-    }
-
-    package var description: String { uuid.text }
-
-    package static func < (left: InstanceID, right: InstanceID) -> Bool { left.uuid < right.uuid }
 }
 
 /// Names one execution: the same on every instance, because it is a hash of the occurrence's identity (contract.md §5).
 ///
 /// A UUIDv8: 48 bits of `scheduled_for` in milliseconds, which name the row's partition, then 74 bits of a SHA-256.
-package struct ExecutionID: Hashable, Comparable, Sendable, CustomStringConvertible {
+package struct ExecutionID: Identifier {
     package let uuid: UUIDValue
 
     package init(_ uuid: UUIDValue) { self.uuid = uuid }
-
-    package init?(text: some StringProtocol) {
-        guard let uuid = UUIDValue(text: text) else { return nil }
-        self.uuid = uuid
-    }
-
-    package var description: String { uuid.text }
-
-    package static func < (left: ExecutionID, right: ExecutionID) -> Bool { left.uuid < right.uuid }
 }

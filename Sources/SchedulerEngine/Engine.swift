@@ -4,26 +4,32 @@ import PostgresClient
 import Recurrence
 import SchedulerCore
 import SchedulerStore
+import SchedulerWire
 import ServiceLifecycle
 import Synchronization
+import ZoneData
 
 /// The scheduler's engine: keeps this process a member, incarnation after incarnation, until it is told to stop.
 package final class Engine: Service {
     package let configuration: EngineConfiguration
     package let compiler: ScheduleCompiler
     private let links: Session.Links
+    private let zones: ZoneWatch
     private let logger: Logger
     private let clock = PostgresClock()
     private let current = Mutex<Session?>(nil)
     private let isStopping = Atomic<Bool>(false)
+    private let hasStarted = Atomic<Bool>(false)
     private let fault = Mutex<String?>("the engine is starting")
 
     package init(
-        configuration: EngineConfiguration, links: Session.Links, compiler: ScheduleCompiler, logger: Logger
+        configuration: EngineConfiguration, links: Session.Links, compiler: ScheduleCompiler, zones: ZoneWatch,
+        logger: Logger
     ) {
         self.configuration = configuration
         self.links = links
         self.compiler = compiler
+        self.zones = zones
         self.logger = logger
     }
 
@@ -76,10 +82,11 @@ package final class Engine: Service {
         var random = SystemRandomNumberGenerator()
         let instance = InstanceID(.version7(at: PostgresClock.machineNow(), random: &random))
         let session = try Session(
-            instance, configuration: configuration, links: links, clock: clock, compiler: compiler, bucket: bucket,
-            logger: logger)
+            instance, configuration: configuration, links: links, clock: clock, compiler: compiler, zones: zones,
+            bucket: bucket, logger: logger)
         do {
             try await session.join()
+            tellStart(session)
             current.withLock { $0 = session }
             if isStopping.load(ordering: .relaxed) { session.requestLeave() }
             try await session.work()
@@ -88,6 +95,14 @@ package final class Engine: Service {
             await end(session)
             throw error
         }
+    }
+
+    /// Once a process; each incarnation tells that it joined.
+    private func tellStart(_ session: Session) {
+        guard !hasStarted.exchange(true, ordering: .relaxed) else { return }
+        session.tell(
+            .systemStarted,
+            "started with tzdata \(zones.database.version ?? "of an unknown release") from \(zones.database.root)")
     }
 
     private func end(_ session: Session) async {

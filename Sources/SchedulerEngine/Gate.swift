@@ -50,6 +50,11 @@ package final class Gate: Sendable {
     /// Everything that keeps this instance from being ready.
     func faults() -> [String] {
         var faults = refusals()
+        // Claims go on: the default partition takes what no day's takes.
+        let days = partitionDays.load(ordering: .relaxed)
+        if days < PartitionTable.leastDaysAhead {
+            faults.append("the executions' partitions reach only \(days) days ahead, expected at least 2")
+        }
         if let fault = teller.fault { faults.append(fault) }
         return faults
     }
@@ -79,10 +84,6 @@ package final class Gate: Sendable {
         let bytes = total.bytes - min(silent.bytes, Self.mostBytes)
         if bytes > Self.mostBytes {
             refusals.append("payloads of \(bytes >> 20) MiB are in flight, the bound is 256 MiB")
-        }
-        let days = partitionDays.load(ordering: .relaxed)
-        if days < PartitionTable.leastDaysAhead {
-            refusals.append("the executions' partitions reach only \(days) days ahead, expected at least 2")
         }
         return refusals
     }

@@ -17,7 +17,10 @@ package final class Session: Sendable {
     package let configuration: EngineConfiguration
     package let clock: PostgresClock
     package let compiler: ScheduleCompiler
+    let zones: ZoneWatch
     package let pool: PostgresPool
+    /// For lists and counts, which may take long.
+    package let lists: PostgresPool
     package let teller: EventTeller
     package let publisher: Publisher
     package let recorder: Recorder
@@ -54,16 +57,18 @@ package final class Session: Sendable {
 
     init(
         _ instance: InstanceID, configuration: EngineConfiguration, links: Links, clock: PostgresClock,
-        compiler: ScheduleCompiler, bucket: KeyValueBucket, logger: Logger
+        compiler: ScheduleCompiler, zones: ZoneWatch, bucket: KeyValueBucket, logger: Logger
     ) throws {
         self.instance = instance
         self.configuration = configuration
         self.clock = clock
         self.compiler = compiler
+        self.zones = zones
         self.logger = logger
         serving = links.serving
         connections = try SessionConnections(configuration.postgres, of: instance)
         pool = connections.pool
+        lists = connections.lists
         let trust = Trust()
         let records = RecordQueue(batch: configuration.batch)
         let teller = try EventTeller(
@@ -112,16 +117,33 @@ package final class Session: Sendable {
 // MARK: - Life
 
 extension Session {
+    /// How long a join waits for whoever holds the ledger's locks.
+    private static let partitionPatience = Duration.seconds(10)
+
     /// Becomes a member: a row in PostgreSQL, then a lease in the bucket.
     func join() async throws {
         try await InstanceTable.register(instance, name: configuration.instanceName, on: connections.control)
         for _ in 0..<5 { try await clock.sample(on: connections.control) }
-        try await Janitor(session: self).ensurePartitions(now: clock.now())
+        try await requirePartitions()
         try await membership.join()
         try publisher.start()
         try teller.start()
         logger.info("joined", metadata: ["instance": "\(instance)"])
         tell(.memberJoined, "joined with a lease of \(configuration.lease)")
+    }
+
+    /// Makes today's and tomorrow's partitions, if they are missing; later days are the janitor's.
+    private func requirePartitions() async throws {
+        let deadline = ContinuousClock.now + Self.partitionPatience
+        while true {
+            do {
+                _ = try await PartitionTable.ensure(now: clock.now(), days: 0...1, on: connections.upkeep)
+                break
+            } catch let error as PostgresError where error.code == .lockTimeout && ContinuousClock.now < deadline {
+                try await Task.sleep(for: .milliseconds(200))
+            }
+        }
+        gate.set(partitionDays: try await PartitionTable.daysReady(now: clock.now(), on: connections.upkeep))
     }
 
     /// Does a member's work until it is fenced, loses its lease, or is asked to leave; throws but for the last.
@@ -146,6 +168,8 @@ extension Session {
                 group.addTask { try await ClockKeeper(session: self).run() }
                 group.addTask { try await Watchman(session: self).run() }
                 group.addTask { try await Janitor(session: self).run() }
+                group.addTask { try await Retention(session: self).run() }
+                group.addTask { try await ZoneKeeper(session: self).run() }
                 group.addTask { await self.answerRecalls(requests) }
                 group.addTask { try await self.leaveWhenAsked() }
                 // The first to throw ends all: `waitForAll` would wait for the others first.

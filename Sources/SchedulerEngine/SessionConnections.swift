@@ -15,8 +15,16 @@ package struct SessionConnections: Sendable {
     package let upkeep: PostgresConnection
     /// Commands.
     package let pool: PostgresPool
+    /// Lists and counts: long reads, each bounded by ``listTimeout``.
+    package let lists: PostgresPool
 
     private static let commandConnections = 4
+    private static let listConnections = 2
+    /// Lists that wait for a connection. With those at work they are fewer than the commands that are carried out side
+    /// by side: what comes beyond is refused, and the others go on.
+    private static let mostListsWaiting = 8
+    /// How long one statement of a list may take.
+    package static let listTimeout = Duration.seconds(2)
 
     package init(_ configuration: PostgresConfiguration, of instance: InstanceID) throws {
         var plain = configuration
@@ -35,11 +43,15 @@ package struct SessionConnections: Sendable {
         control = try PostgresConnection(plain, reopens: true)
         upkeep = try PostgresConnection(plain, reopens: true)
         pool = PostgresPool(plain, size: Self.commandConnections, maximumWaiters: 1024)
+        var bounded = plain
+        bounded.statementTimeout = Self.listTimeout
+        lists = PostgresPool(bounded, size: Self.listConnections, maximumWaiters: Self.mostListsWaiting)
     }
 
     package func close() async {
         let own = [claims.0, claims.1, records.0, records.1, clock, control, upkeep]
         for connection in own { await connection.close() }
         await pool.shutDown(deadline: .now + .seconds(2))
+        await lists.shutDown(deadline: .now)
     }
 }

@@ -97,15 +97,20 @@ package enum AuditTable {
         try await runner.query(pendingStatement, []).first?.int64(0) ?? 0
     }
 
+    /// Index `audit_log_at`, oldest first. An entry whose event is owed stays.
     static let forgetStatement = Statement(
         "audit_forget",
         """
-        DELETE FROM scheduler.audit_log a WHERE at < $1
-            AND NOT EXISTS (SELECT 1 FROM scheduler.outbox o WHERE o.audit_id = a.id)
-        """, types: [.timestamptz])
+        DELETE FROM scheduler.audit_log WHERE id IN (
+            SELECT a.id FROM scheduler.audit_log a
+            WHERE a.at < $1 AND NOT EXISTS (SELECT 1 FROM scheduler.outbox o WHERE o.audit_id = a.id)
+            ORDER BY a.at LIMIT $2)
+        """, types: [.timestamptz, .int64])
 
-    /// Drops entries older than the retention, but for those whose events are owed.
-    package static func forget(before instant: Instant, on runner: some StatementRunner) async throws -> Int {
-        try await runner.query(forgetStatement, [.instant(instant)]).affected
+    /// Drops one page of entries older than the retention. - Returns: how many.
+    package static func forget(
+        before instant: Instant, page: Int = RetentionPage.size, on runner: some StatementRunner
+    ) async throws -> Int {
+        try await runner.query(forgetStatement, [.instant(instant), .int64(Int64(page))]).affected
     }
 }

@@ -61,18 +61,21 @@ package enum InstanceTable {
         return instances
     }
 
+    /// Along the key, whose values grow with time. An instance that left claims behind stays until they are rescued.
     static let forgetStatement = Statement(
         "instances_forget",
         """
-        DELETE FROM scheduler.instances i WHERE fenced_at < $1
-            AND NOT EXISTS (SELECT 1 FROM scheduler.claims c WHERE c.instance = i.id)
-        """, types: [.timestamptz])
+        DELETE FROM scheduler.instances WHERE id IN (
+            SELECT i.id FROM scheduler.instances i
+            WHERE i.fenced_at < $1 AND NOT EXISTS (SELECT 1 FROM scheduler.claims c WHERE c.instance = i.id)
+            ORDER BY i.id LIMIT $2)
+        """, types: [.timestamptz, .int64])
 
-    /// Drops the rows of instances fenced before `instant` that left nothing behind.
+    /// Drops one page of instances fenced before `instant`. - Returns: how many.
     package static func forgetFenced(
-        before instant: Instant, on runner: some StatementRunner
+        before instant: Instant, page: Int = RetentionPage.size, on runner: some StatementRunner
     ) async throws -> Int {
-        try await runner.query(forgetStatement, [.instant(instant)]).affected
+        try await runner.query(forgetStatement, [.instant(instant), .int64(Int64(page))]).affected
     }
 
     static let clockStatement = Statement("clock", "SELECT clock_timestamp()", isReadOnly: true)

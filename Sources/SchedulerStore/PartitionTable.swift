@@ -1,4 +1,4 @@
-package import PostgresClient
+import PostgresClient
 package import Recurrence
 import SchedulerCore
 
@@ -10,19 +10,45 @@ package enum PartitionTable {
     package static let leastDaysAhead = 2
     package static let day: Int64 = 86_400_000
 
+    /// A claim waits for 100 ms at most because of it: the function bounds its own waits for locks.
     static let ensureStatement = Statement(
         "partitions_ensure", "SELECT scheduler.ensure_executions_partition($1)", types: [.timestamptz])
 
-    /// Makes the partitions from yesterday to ``daysAhead`` days ahead that are missing; each in a transaction of its
-    /// own. - Returns: how many were made.
-    package static func ensure(now: Instant, on runner: some StatementRunner) async throws -> Int {
+    /// Makes the partitions of these days that are missing; each in a transaction of its own.
+    /// - Parameter offsets: days from today's, which is 0.
+    /// - Returns: how many were made.
+    /// - Throws: `.lockTimeout` where a lock was not had in time, once the other days have been tried.
+    package static func ensure(
+        now: Instant, days offsets: ClosedRange<Int> = -1...daysAhead, on runner: some StatementRunner
+    ) async throws -> Int {
         var made = 0
+        var isHeld = false
         let today = dayStart(of: now)
-        for offset in -1...daysAhead {
+        for offset in offsets {
             let start = today.adding(milliseconds: Int64(offset) * day)
-            if try await runner.query(ensureStatement, [.instant(start)]).first?.bool(0) == true { made += 1 }
+            switch try await change(ensureStatement, start, on: runner) {
+            case .done: made += 1
+            case .nothing: continue
+            case .isHeld: isHeld = true
+            }
         }
+        if isHeld { throw PostgresError(.lockTimeout, "expected the ledger's locks within 100 ms") }
         return made
+    }
+
+    private enum Outcome {
+        case done, nothing, isHeld
+    }
+
+    /// Runs one of the two functions that change the ledger's partitions.
+    private static func change(
+        _ statement: Statement, _ start: Instant, on runner: some StatementRunner
+    ) async throws -> Outcome {
+        do {
+            return try await runner.query(statement, [.instant(start)]).first?.bool(0) == true ? .done : .nothing
+        } catch  where error.code == .lockTimeout {
+            return .isHeld
+        }
     }
 
     static let listStatement = Statement(
@@ -47,52 +73,50 @@ package enum PartitionTable {
         return days.contains(name(of: today)) ? ready : 0
     }
 
-    static let openBeforeStatement = Statement(
-        "partitions_open_before",
-        "SELECT EXISTS (SELECT 1 FROM scheduler.executions WHERE id >= $1 AND id < $2 AND state = 'claimed')",
-        types: [.uuid, .uuid], isReadOnly: true)
+    static let dropStatement = Statement(
+        "partitions_drop", "SELECT scheduler.drop_executions_partition($1)", types: [.timestamptz])
 
-    /// Drops the partitions of days before `instant` that hold no open execution, oldest first, and clears the default
-    /// partition of as old rows. A drop locks the parent for a moment; it waits a second at most for its turn.
-    /// - Returns: the days dropped.
-    package static func drop(before instant: Instant, on connection: PostgresConnection) async throws -> [String] {
-        var dropped: [String] = []
-        for day in try await days(on: connection) where day < name(of: instant) {
+    /// What ``drop(before:on:)`` did.
+    package struct Dropped: Hashable, Sendable {
+        /// As `YYYYMMDD`, in order.
+        package var days: [String] = []
+        /// A lock was not had within 100 ms: the rest is for later.
+        package var isPostponed = false
+    }
+
+    /// Drops the partitions of days before `instant`, oldest first, up to the first that the journal of claims still
+    /// needs, or whose locks are not had within 100 ms: a claim waits no longer than that because of a drop.
+    package static func drop(before instant: Instant, on runner: some StatementRunner) async throws -> Dropped {
+        var dropped = Dropped()
+        for day in try await days(on: runner) where day < name(of: instant) {
             guard let start = dayStart(named: day) else { continue }
-            let bounds = [start, start.adding(milliseconds: Self.day)].map { PostgresValue.uuid(.lowest(at: $0)) }
-            if try await connection.query(openBeforeStatement, bounds).first?.bool(0) == true { continue }
-            // The name is ours: eight digits, checked above.
-            try await connection.execute(
-                script: """
-                    SET lock_timeout = '1s';
-                    DROP TABLE scheduler.executions_\(day);
-                    RESET lock_timeout
-                    """)
-            dropped.append(day)
+            switch try await change(dropStatement, start, on: runner) {
+            case .done: dropped.days.append(day)
+            case .nothing: return dropped
+            case .isHeld:
+                dropped.isPostponed = true
+                return dropped
+            }
         }
-        _ = try await connection.query(clearDefaultStatement, [.uuid(.lowest(at: instant))])
         return dropped
     }
 
+    /// Rows of the default partition that belong to no day that is kept, oldest first along its key; nothing that the
+    /// journal of claims still needs.
     static let clearDefaultStatement = Statement(
         "partitions_clear_default",
-        "DELETE FROM scheduler.executions_default WHERE id < $1 AND state <> 'claimed'", types: [.uuid])
-
-    static let forgetSchedulesStatement = Statement(
-        "schedules_forget",
         """
-        WITH gone AS (
-            DELETE FROM scheduler.schedules WHERE id IN (
-                SELECT id FROM scheduler.schedules WHERE ended_at < $1 LIMIT 1000)
-            RETURNING id)
-        DELETE FROM scheduler.timers t USING gone WHERE t.schedule_id = gone.id
-        """, types: [.timestamptz])
+        DELETE FROM scheduler.executions_default WHERE id IN (
+            SELECT id FROM scheduler.executions_default WHERE id < least($1, \(ClaimTable.openFrom))
+            ORDER BY id LIMIT $2)
+        """, types: [.uuid, .int64])
 
-    /// Forgets schedules that ended before `instant`: their history is gone. - Returns: how many, at most 1000.
-    package static func forgetEndedSchedules(
-        before instant: Instant, on runner: some StatementRunner
+    /// Clears one page of what lies before `instant` outside of the days' partitions. - Returns: how many rows.
+    package static func clearDefault(
+        before instant: Instant, page: Int = RetentionPage.size, on runner: some StatementRunner
     ) async throws -> Int {
-        try await runner.query(forgetSchedulesStatement, [.instant(instant)]).affected
+        let values: [PostgresValue] = [.uuid(.lowest(at: instant)), .int64(Int64(page))]
+        return try await runner.query(clearDefaultStatement, values).affected
     }
 
     package static func dayStart(of instant: Instant) -> Instant {
@@ -109,4 +133,10 @@ package enum PartitionTable {
         let text = "\(day.prefix(4))-\(day.dropFirst(4).prefix(2))-\(day.suffix(2))T00:00:00Z"
         return Instant(rfc3339: text)
     }
+}
+
+/// What one statement of the retention deletes at most: some milliseconds, so that it holds no lock for long and leaves
+/// the connection to others in between.
+package enum RetentionPage {
+    package static let size = 1000
 }

@@ -46,10 +46,18 @@ package enum RequestTable {
     /// The constraint that a twin breaks.
     package static let keyConstraint = "requests_pkey"
 
+    /// Index `requests_at`, oldest first.
     static let forgetStatement = Statement(
-        "requests_forget", "DELETE FROM scheduler.requests WHERE at < $1", types: [.timestamptz])
+        "requests_forget",
+        """
+        DELETE FROM scheduler.requests WHERE (namespace, request_id) IN (
+            SELECT namespace, request_id FROM scheduler.requests WHERE at < $1 ORDER BY at LIMIT $2)
+        """, types: [.timestamptz, .int64])
 
-    package static func forget(before instant: Instant, on runner: some StatementRunner) async throws -> Int {
-        try await runner.query(forgetStatement, [.instant(instant)]).affected
+    /// Drops one page of replies given before `instant`. - Returns: how many.
+    package static func forget(
+        before instant: Instant, page: Int = RetentionPage.size, on runner: some StatementRunner
+    ) async throws -> Int {
+        try await runner.query(forgetStatement, [.instant(instant), .int64(Int64(page))]).affected
     }
 }

@@ -53,7 +53,9 @@ extension ScheduleTable {
         SELECT e.fired_at, e.state FROM unnest($1::uuid[]) WITH ORDINALITY AS u (id, n)
         LEFT JOIN LATERAL (
             SELECT fired_at, state FROM scheduler.executions
-            WHERE schedule_id = u.id AND state <> 'claimed' AND fired_at IS NOT NULL ORDER BY id DESC LIMIT 1) e ON true
+            WHERE \(ExecutionList.ofSchedule("u.id", before: "'ffffffff-ffff-ffff-ffff-ffffffffffff'"))
+                AND state <> 'claimed' AND fired_at IS NOT NULL
+            ORDER BY \(ExecutionList.latestFirst) LIMIT 1) e ON true
         ORDER BY u.n
         """, types: [.uuidArray], isReadOnly: true)
 

@@ -1,5 +1,5 @@
 package import PostgresClient
-import Recurrence
+package import Recurrence
 package import SchedulerCore
 
 /// The definitions: one row a schedule, changed by commands only.
@@ -82,27 +82,66 @@ package enum ScheduleTable {
         try await runner.query(fetchStatement, [.ids(ids)]).map { try schedule(of: $0) }
     }
 
-    static let findStatement = Statement(
-        "schedules_find",
+    static let findByIDStatement = Statement(
+        "schedules_find_by_id",
         """
         SELECT \(columnList) FROM scheduler.schedules s
-        WHERE s.namespace = $1 AND s.state <> 'deleted' AND (s.id = $2 OR s.name = $3)
-        ORDER BY s.state = 'exhausted', s.id DESC LIMIT 1
-        """, types: [.text, .uuid, .text], isReadOnly: true)
-    static let findLockedStatement = Statement(
-        "schedules_find_locked", findStatement.sql + " FOR UPDATE", types: [.text, .uuid, .text])
+        WHERE s.id = $2 AND s.namespace = $1 AND s.state <> 'deleted'
+        """, types: [.text, .uuid], isReadOnly: true)
+    static let findByIDLockedStatement = Statement(
+        "schedules_find_by_id_locked", findByIDStatement.sql + " FOR UPDATE", types: [.text, .uuid])
+
+    /// Index `schedules_called`, in its order: one entry is read, however many exhausted schedules had the name.
+    static let findByNameStatement = Statement(
+        "schedules_find_by_name",
+        """
+        SELECT \(columnList) FROM scheduler.schedules s
+        WHERE s.namespace = $1 AND s.name = $2 AND s.state <> 'deleted'
+        ORDER BY (s.state = 'exhausted'), s.id DESC LIMIT 1
+        """, types: [.text, .text], isReadOnly: true)
 
     /// The schedule that a namespace calls by an id or a name; a live one before an exhausted one of the same name.
     package static func find(
-        _ reference: ScheduleReference, in namespace: Namespace, locking: Bool, on runner: some StatementRunner
+        _ reference: ScheduleReference, in namespace: Namespace, on runner: some StatementRunner
     ) async throws -> Schedule? {
-        let rows = try await runner.query(
-            locking ? findLockedStatement : findStatement,
-            [
-                .text(namespace.description), .optional(reference.id) { .id($0) },
-                .text(reference.name?.description),
-            ])
+        let namespace = PostgresValue.text(namespace.description)
+        let rows =
+            switch reference {
+            case .id(let id): try await runner.query(findByIDStatement, [namespace, .id(id)])
+            case .name(let name): try await runner.query(findByNameStatement, [namespace, .text(name.description)])
+            }
         return try rows.first.map { try schedule(of: $0) }
+    }
+
+    /// Locks a schedule until the transaction ends; its timer is locked before.
+    package static func lock(
+        _ id: ScheduleID, in namespace: Namespace, in transaction: PostgresTransaction
+    ) async throws -> Schedule? {
+        try await transaction.query(findByIDLockedStatement, [.text(namespace.description), .id(id)]).first
+            .map { try schedule(of: $0) }
+    }
+
+    /// Index `schedules_ended`, oldest first. Timers are locked before schedules, as everybody locks them; one that a
+    /// command holds is left for the next page.
+    static let forgetStatement = Statement(
+        "schedules_forget",
+        """
+        WITH old AS (
+            SELECT id FROM scheduler.schedules WHERE ended_at < $1 ORDER BY ended_at LIMIT $2),
+        held AS MATERIALIZED (
+            SELECT schedule_id FROM scheduler.timers WHERE schedule_id IN (SELECT id FROM old)
+            ORDER BY schedule_id FOR UPDATE SKIP LOCKED),
+        gone AS (
+            DELETE FROM scheduler.schedules s USING held WHERE s.id = held.schedule_id AND s.ended_at < $1
+            RETURNING s.id)
+        DELETE FROM scheduler.timers t USING gone WHERE t.schedule_id = gone.id
+        """, types: [.timestamptz, .int64])
+
+    /// Forgets one page of schedules that ended before `instant`: their history is gone. - Returns: how many.
+    package static func forgetEnded(
+        before instant: Instant, page: Int = RetentionPage.size, on runner: some StatementRunner
+    ) async throws -> Int {
+        try await runner.query(forgetStatement, [.instant(instant), .int64(Int64(page))]).affected
     }
 
     static func schedule(of row: PostgresRow) throws(PostgresError) -> Schedule {
@@ -162,18 +201,8 @@ package enum ScheduleTable {
     }
 }
 
-/// How a request names a schedule: by id or by name.
-package struct ScheduleReference: Hashable, Sendable {
-    package let id: ScheduleID?
-    package let name: ScheduleName?
-
-    package init(id: ScheduleID) {
-        self.id = id
-        name = nil
-    }
-
-    package init(name: ScheduleName) {
-        id = nil
-        self.name = name
-    }
+/// How a request names a schedule.
+package enum ScheduleReference: Hashable, Sendable {
+    case id(ScheduleID)
+    case name(ScheduleName)
 }

@@ -19,9 +19,7 @@ extension PostgresConnection: StatementRunner {
 
 extension PostgresValue {
     static func uuid(_ value: UUIDValue) -> PostgresValue { .uuid(high: value.high, low: value.low) }
-    static func id(_ id: ScheduleID) -> PostgresValue { .uuid(id.uuid) }
-    static func id(_ id: ExecutionID) -> PostgresValue { .uuid(id.uuid) }
-    static func id(_ id: InstanceID) -> PostgresValue { .uuid(id.uuid) }
+    static func id(_ id: some Identifier) -> PostgresValue { .uuid(id.uuid) }
 
     static func instant(_ instant: Instant) -> PostgresValue { .timestamptz(instant.milliseconds * 1000) }
     static func instant(_ instant: Instant?) -> PostgresValue { .optional(instant) { .instant($0) } }
@@ -31,8 +29,7 @@ extension PostgresValue {
     static func int32(_ number: Int32?) -> PostgresValue { .optional(number) { .int32($0) } }
     static func float8(_ number: Double?) -> PostgresValue { .optional(number) { .float8($0) } }
 
-    static func ids(_ ids: some Collection<ExecutionID>) -> PostgresValue { uuids(ids, \.uuid) }
-    static func ids(_ ids: some Collection<ScheduleID>) -> PostgresValue { uuids(ids, \.uuid) }
+    static func ids(_ ids: some Collection<some Identifier>) -> PostgresValue { uuids(ids, \.uuid) }
 
     static func uuids<Element>(_ elements: some Collection<Element>, _ uuid: (Element) -> UUIDValue) -> PostgresValue {
         var array = PostgresArray(of: .uuid, capacity: elements.count)

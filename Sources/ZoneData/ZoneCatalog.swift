@@ -5,6 +5,9 @@ struct ZoneCatalog {
 
     var isEmpty: Bool { names.isEmpty }
 
+    /// The lists that are read, inside the folder.
+    static let fileNames = ["tzdata.zi", "zone1970.tab", "zone.tab", "+VERSION"]
+
     /// `tzdata.zi` holds everything: zones, links and, in its first line, the version. Where it is missing,
     /// `zone1970.tab` and `zone.tab` name the places, and `+VERSION` the release.
     init(root: String) {

@@ -1,10 +1,27 @@
+import Glibc
 package import Recurrence
 import Synchronization
+
+/// What became of the zone data between two looks.
+package struct ZoneChange: Hashable, Sendable {
+    /// The zones whose data differ, that came or that went.
+    package var zones: Set<String>
+    /// The releases, such as `2026a`; nil where the folder does not tell.
+    package var before: String?
+    package var after: String?
+
+    package init(zones: Set<String>, before: String?, after: String?) {
+        self.zones = zones
+        self.before = before
+        self.after = after
+    }
+}
 
 /// The system's time zone data: a folder of TZif files with its list of names.
 ///
 /// Zones are read when first asked for and kept; the database answers from any thread. It never falls back
-/// on data built into a library, which ages with the binary: what `tzdata` says on this machine holds.
+/// on data built into a library, which ages with the binary: what `tzdata` says on this machine holds. ``look()`` takes
+/// notice of another `tzdata` while the process runs.
 package final class ZoneDatabase: Sendable {
     /// The folder that is read.
     package let root: String
@@ -14,10 +31,20 @@ package final class ZoneDatabase: Sendable {
     private struct Contents {
         var catalog: ZoneCatalog?
         var rules: [String: ZoneRules] = [:]
+        /// What the last look saw; nil before the first.
+        var snapshot: ZoneSnapshot?
+        /// Grows with every change: rules that were read before one are not kept after it.
+        var generation = 0
+    }
+
+    /// The folder that the environment's `TZDIR` names, as for other programs; else the usual one.
+    package static var systemRoot: String {
+        let named = getenv("TZDIR").map { String(cString: $0) } ?? ""
+        return named.isEmpty ? "/usr/share/zoneinfo" : named
     }
 
     /// Reads nothing yet.
-    package init(root: String = "/usr/share/zoneinfo") {
+    package init(root: String = systemRoot) {
         self.root = root
         contents = Mutex(Contents())
     }
@@ -41,7 +68,8 @@ package final class ZoneDatabase: Sendable {
     package func rules(for name: String) throws(ZoneError) -> ZoneRules {
         if name == "UTC" { return .utc }
         // Only checked names become keys, so the cache is bounded by the catalogue.
-        if let known = contents.withLock({ $0.rules[name] }) { return known }
+        let (known, generation) = contents.withLock { ($0.rules[name], $0.generation) }
+        if let known { return known }
         try ZoneName.check(name)
         try checkIsListed(name)
         guard let bytes = contentsOfFile(atPath: root + "/" + name, limit: ZoneDatabase.largestFile) else {
@@ -54,13 +82,45 @@ package final class ZoneDatabase: Sendable {
         // Where another thread was quicker its rules stay, so that a zone is one object.
         return contents.withLock { contents in
             if let known = contents.rules[name] { return known }
-            contents.rules[name] = rules
+            if contents.generation == generation { contents.rules[name] = rules }
             return rules
         }
     }
 
+    /// Looks whether the folder holds other data than at the last look; then those hold from now on. The first look only
+    /// takes note of how things stand.
+    ///
+    /// A folder that holds no zones at all is being replaced: what was read before goes on holding until it is filled.
+    ///
+    /// - Returns: nil where nothing has changed.
+    package func look() -> ZoneChange? {
+        let previous = contents.withLock { $0.snapshot }
+        let snapshot = ZoneSnapshot(root: root, previous: previous)
+        guard !snapshot.catalog.isEmpty else { return nil }
+        let zones = previous.map { snapshot.changes(since: $0) } ?? []
+        return contents.withLock { contents in
+            contents.snapshot = snapshot
+            contents.catalog = snapshot.catalog
+            guard let previous else {
+                contents.rules = [:]
+                contents.generation += 1
+                return nil
+            }
+            guard !zones.isEmpty || snapshot.catalog.version != previous.catalog.version else { return nil }
+            for zone in zones { contents.rules[zone] = nil }
+            contents.generation += 1
+            return ZoneChange(zones: zones, before: previous.catalog.version, after: snapshot.catalog.version)
+        }
+    }
+
+    /// One number for all the data that the last look saw, the same on every machine that has them; nil before the
+    /// first.
+    package var fingerprint: UInt64? {
+        contents.withLock { $0.snapshot }?.fingerprint
+    }
+
     /// The largest TZif file in the wild has 4 KiB.
-    private static let largestFile = 256 << 10
+    static let largestFile = 256 << 10
 
     private func checkIsListed(_ name: String) throws(ZoneError) {
         let catalog = contents.withLock { self.catalog(in: &$0) }

@@ -27,7 +27,7 @@ struct Composition: Sendable {
             configuration: configuration, links: links,
             compiler: ScheduleCompiler(
                 zones: { name throws(ZoneError) in try zones.rules(for: name) }, rules: rules),
-            logger: logger)
+            zones: ZoneWatch(zones), logger: logger)
         let commands = CommandService(
             engine: engine, connection: links.serving,
             settings: CommandService.Settings(

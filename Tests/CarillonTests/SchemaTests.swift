@@ -75,7 +75,9 @@ import Testing
                     payloadSHA256: String(repeating: "a", count: 64), finishedAt: now), source: "/carillon/scheduler"))
     }
 
-    @Test(arguments: [EventType.memberJoined, .memberLost, .systemStopping, .clockSkew])
+    @Test(arguments: [
+        EventType.systemStarted, .memberJoined, .memberLost, .systemStopping, .clockSkew, .tzdataChanged,
+    ])
     func aSystemsEventFitsItsSchema(type: EventType) throws {
         let now = try #require(Instant(rfc3339: "2026-11-21T09:00:00Z"))
         var random = SystemRandomNumberGenerator()

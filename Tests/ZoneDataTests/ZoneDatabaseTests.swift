@@ -104,6 +104,50 @@ struct ZoneDatabaseTests {
         }
     }
 
+    @Test("a changed folder is noticed: one zone, the release, a zone that goes; an emptied folder is none")
+    func looks() throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "zones-\(UUID().uuidString)")
+        defer { try? FileManager.default.removeItem(at: folder) }
+        try FileManager.default.createDirectory(
+            at: folder.appending(path: "Europe"), withIntermediateDirectories: true)
+        func put(_ name: String, as place: String) throws {
+            try Data(contentsOf: URL(filePath: self.database.root + "/" + name))
+                .write(to: folder.appending(path: place), options: .atomic)
+        }
+        func list(_ lines: [String]) throws {
+            try Data(lines.map { $0 + "\n" }.joined().utf8)
+                .write(to: folder.appending(path: "tzdata.zi"), options: .atomic)
+        }
+        let zones = ["Z Europe/Berlin 0 - A", "Z Europe/Moscow 0 - A"]
+        try list(["# version 2031a"] + zones)
+        try put("Europe/Berlin", as: "Europe/Berlin")
+        try put("Europe/Moscow", as: "Europe/Moscow")
+        let database = ZoneDatabase(root: folder.path)
+        #expect(database.fingerprint == nil && database.look() == nil)
+        let first = try #require(database.fingerprint)
+        let (berlin, moscow) = (try database.rules(for: "Europe/Berlin"), try database.rules(for: "Europe/Moscow"))
+        #expect(database.look() == nil)
+        // Written again as it was: another file, the same data.
+        try put("Europe/Moscow", as: "Europe/Moscow")
+        #expect(database.look() == nil && database.fingerprint == first)
+
+        try put("Asia/Tokyo", as: "Europe/Moscow")
+        #expect(try database.rules(for: "Europe/Moscow") == moscow)
+        #expect(database.look() == ZoneChange(zones: ["Europe/Moscow"], before: "2031a", after: "2031a"))
+        #expect(try database.rules(for: "Europe/Moscow").offsetSeconds(at: Instant(milliseconds: 0)) == 9 * 3600)
+        #expect(try database.rules(for: "Europe/Berlin") === berlin)
+        #expect(database.look() == nil && database.fingerprint != first)
+
+        try list(["# version 2031b"] + zones)
+        #expect(database.look() == ZoneChange(zones: [], before: "2031a", after: "2031b"))
+        try FileManager.default.removeItem(at: folder.appending(path: "tzdata.zi"))
+        #expect(database.look() == nil)
+        #expect(try database.rules(for: "Europe/Berlin") === berlin)
+        try list(["# version 2031c", zones[0]])
+        #expect(database.look() == ZoneChange(zones: ["Europe/Moscow"], before: "2031b", after: "2031c"))
+        #expect(throws: ZoneError.self) { try database.rules(for: "Europe/Moscow") }
+    }
+
     @Test("the same rules are shared, from any number of tasks")
     func shares() async throws {
         let database = database

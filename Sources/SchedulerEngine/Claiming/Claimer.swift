@@ -22,6 +22,7 @@ package final class Claimer: Sendable {
 
     private struct State {
         var resumedAt: Instant?
+        var bottomScan = BottomScan()
         var lastTick: Int64 = 0
         var claimsPerSecond = 8000.0
         var lookahead = Lookahead.shortest
@@ -72,7 +73,10 @@ package final class Claimer: Sendable {
     }
 
     /// Something may be due soon: look now.
-    package func hint() { wakeup.signal() }
+    package func hint() {
+        state.withLock { $0.bottomScan.ask() }
+        wakeup.signal()
+    }
 
     package var outcome: ClaimOutcome { state.withLock { $0.outcome } }
     package var lookaheadMilliseconds: Int64 { state.withLock { $0.lookahead } }
@@ -99,8 +103,16 @@ package final class Claimer: Sendable {
         let resumedAt = resume()
         try await forecast(on: first, members: gate.members)
         let late = resumedAt.adding(milliseconds: -Self.overdue)
-        try await claimAhead(gate, from: late, on: first, and: second)
-        try await claimLate(gate, before: late, on: first)
+        if state.withLock({ $0.bottomScan.isDue(at: MonotonicClock.now(), since: resumedAt) }) {
+            let isAheadClear = try await claimAhead(gate, from: late, on: first, and: second)
+            let isLateClear = try await claimLate(gate, before: late, on: first)
+            state.withLock { state in
+                state.bottomScan.ended(leavesNothing: isAheadClear && isLateClear, at: MonotonicClock.now())
+            }
+        } else {
+            let recent = clock.now().adding(milliseconds: -BottomScan.reach)
+            _ = try await claimAhead(gate, from: max(late, recent), on: first, and: second)
+        }
         state.withLock { $0.lastTick = MonotonicClock.now() }
         return .claimed
     }
@@ -137,9 +149,10 @@ package final class Claimer: Sendable {
         }
     }
 
+    /// - Returns: whether nothing was left.
     private func claimAhead(
         _ gate: ClaimGate, from: Instant, on first: PostgresConnection, and second: PostgresConnection
-    ) async throws {
+    ) async throws -> Bool {
         var isFull = false
         repeat {
             let now = clock.now()
@@ -158,6 +171,7 @@ package final class Claimer: Sendable {
             isFull = claimed.contains { $0 >= configuration.batch }
             if isFull { measure(claimed.reduce(0, +), since: begun) }
         } while isFull && self.gate().refusal == nil && !Task.isCancelled
+        return !isFull
     }
 
     private func measure(_ claimed: Int, since begun: Int64) {
@@ -165,7 +179,10 @@ package final class Claimer: Sendable {
         state.withLock { $0.claimsPerSecond = 0.7 * $0.claimsPerSecond + 0.3 * Double(claimed) / seconds }
     }
 
-    private func claimLate(_ gate: ClaimGate, before late: Instant, on connection: PostgresConnection) async throws {
+    /// - Returns: whether nothing was found and nothing can have been left.
+    private func claimLate(
+        _ gate: ClaimGate, before late: Instant, on connection: PostgresConnection
+    ) async throws -> Bool {
         let now = clock.now()
         let waiting = load()
         let portions = [
@@ -175,12 +192,18 @@ package final class Claimer: Sendable {
                 room: Self.mostMisfired - waiting.misfired
             ),
         ]
-        for portion in portions where portion.room > 0 && portion.from < portion.through {
+        var isClear = true
+        for portion in portions where portion.from < portion.through {
+            guard portion.room > 0 else {
+                isClear = false
+                continue
+            }
             let window = ClaimWindow(
                 from: portion.from, horizon: portion.through, share: gate.share, overdue: portion.through,
                 limit: min(configuration.batch, portion.room), except: gate.heldBack)
-            _ = try await claimOnce(window, late: late, on: connection)
+            if try await claimOnce(window, late: late, on: connection) > 0 { isClear = false }
         }
+        return isClear
     }
 }
 

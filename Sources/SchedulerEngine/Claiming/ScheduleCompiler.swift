@@ -24,6 +24,9 @@ package final class ScheduleCompiler: Sendable {
         compiled.removeAll()
     }
 
+    /// The zones' rules are others from now on, for what is kept too.
+    package func zonesChanged() { compiled.removeAll() }
+
     package func compile(_ schedule: Schedule) throws -> CompiledSchedule {
         try CompiledSchedule(schedule, zones: zones, rules: targetRules)
     }
@@ -40,9 +43,10 @@ package final class ScheduleCompiler: Sendable {
             if let schedule = compiled.find(id, version: version) { found[id] = schedule } else { missing.append(id) }
         }
         guard !missing.isEmpty else { return found }
+        let generation = compiled.generation
         for schedule in try await ScheduleTable.fetch(missing, on: transaction) {
             let ready = try compile(schedule)
-            compiled.keep(ready)
+            compiled.keep(ready, from: generation)
             found[schedule.id] = ready
         }
         return found

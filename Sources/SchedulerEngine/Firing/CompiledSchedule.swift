@@ -77,6 +77,8 @@ package final class CompiledSchedules: Sendable {
     private struct Generations {
         var young: [ScheduleID: CompiledSchedule] = [:]
         var old: [ScheduleID: CompiledSchedule] = [:]
+        /// How often all was forgotten.
+        var generation = 0
     }
 
     private let capacity: Int
@@ -93,12 +95,16 @@ package final class CompiledSchedules: Sendable {
         }
     }
 
-    package func keep(_ schedule: CompiledSchedule) {
-        generations.withLock { insert(schedule, into: &$0) }
+    /// Grows each time all is forgotten.
+    package var generation: Int { generations.withLock { $0.generation } }
+
+    /// - Parameter generation: the one in which the schedule was compiled; if all was forgotten since, it is not kept.
+    package func keep(_ schedule: CompiledSchedule, from generation: Int) {
+        generations.withLock { if $0.generation == generation { insert(schedule, into: &$0) } }
     }
 
     /// Forgets all, when the allow-list or the zones have changed.
-    package func removeAll() { generations.withLock { $0 = Generations() } }
+    package func removeAll() { generations.withLock { $0 = Generations(generation: $0.generation + 1) } }
 
     private func insert(_ schedule: CompiledSchedule, into generations: inout Generations) {
         if generations.young.count >= capacity {

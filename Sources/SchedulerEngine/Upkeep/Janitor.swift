@@ -1,4 +1,3 @@
-import KeyValueLock
 import Logging
 import NATSClient
 import PostgresClient
@@ -7,30 +6,34 @@ import SchedulerCore
 import SchedulerStore
 import SchedulerWire
 
-/// Upkeep: partitions ahead of time, which every instance sees to; events that are still owed; and, under a role lock,
-/// what is past its retention.
+/// Upkeep that every instance sees to: events that are still owed, and partitions ahead of time.
 struct Janitor: Sendable {
     let session: Session
 
     private static let round = Duration.seconds(1)
-    private static let hour = 3600
-    private static let day: Int64 = 86_400_000
+    /// Rounds between two looks at the partitions: often enough to notice a day's change, seldom enough to cost nothing;
+    /// more often while some are missing.
+    private static let partitionRounds = (rule: 60, missing: 5)
     /// An event younger than this is still being told by whoever made the change.
     private static let owedAfter: Int64 = 2000
 
+    /// The service's loop. Throws when it is cancelled.
     func run() async throws {
         var rounds = 0
+        var partitionsDue = 0
         while true {
-            try await Task.sleep(for: Self.round)
-            do {
-                try await sweepOutbox()
-                if session.teller.fault != nil, rounds % 5 == 0 { try await session.ensureStreams() }
-                // Often enough to notice a day's change, seldom enough to cost nothing.
-                if rounds % 60 == 0 { try await ensurePartitions(now: session.clock.now()) }
-                if rounds % Self.hour == 30 { try await clearOut(now: session.clock.now()) }
-            } catch  where !(error is CancellationError) {
-                session.logger.warning("upkeep failed, and is tried again", metadata: ["error": "\(error)"])
+            await session.attempt("telling owed events") { try await sweepOutbox() }
+            if session.teller.fault != nil, rounds % 5 == 0 {
+                await session.attempt("making missing streams") { try await session.ensureStreams() }
             }
+            if rounds >= partitionsDue {
+                var isComplete = false
+                await session.attempt("making partitions") {
+                    isComplete = try await ensurePartitions(now: session.clock.now())
+                }
+                partitionsDue = rounds + (isComplete ? Self.partitionRounds.rule : Self.partitionRounds.missing)
+            }
+            try await Task.sleep(for: Self.round)
             rounds += 1
         }
     }
@@ -43,32 +46,34 @@ struct Janitor: Sendable {
         session.teller.owe(owed.map { .change(ScheduleChange($0.entry, auditID: $0.id)) })
     }
 
-    func ensurePartitions(now: Instant) async throws {
-        let made = try await PartitionTable.ensure(now: now, on: session.connections.upkeep)
-        if made > 0 { session.logger.info("partitions were made", metadata: ["days": "\(made)"]) }
-        session.gate.set(
-            partitionDays: try await PartitionTable.daysReady(now: now, on: session.connections.upkeep))
-    }
-
-    /// Drops what is past its retention; one instance at a time, so that they do not wait for each other's locks. No
-    /// transaction checks the lock's epoch: to drop twice what is past its time changes nothing.
-    func clearOut(now: Instant) async throws {
-        _ = try await session.roleLock.withLock("janitor", waitingUpTo: .seconds(1)) { [self] _ in
-            try await clearOutLocked(now: now)
-        }
-    }
-
-    private func clearOutLocked(now: Instant) async throws {
+    /// - Returns: whether all days have their partitions now.
+    func ensurePartitions(now: Instant) async throws -> Bool {
         let connection = session.connections.upkeep
-        let history = now.adding(milliseconds: -Int64(session.configuration.historyRetentionDays) * Self.day)
-        let audit = now.adding(milliseconds: -Int64(session.configuration.auditRetentionDays) * Self.day)
-        let dropped = try await PartitionTable.drop(before: history, on: connection)
-        if !dropped.isEmpty {
-            session.logger.info("history was dropped", metadata: ["days": "\(dropped.joined(separator: " "))"])
+        do {
+            let made = try await PartitionTable.ensure(now: now, on: connection)
+            if made > 0 { session.logger.info("partitions were made", metadata: ["days": "\(made)"]) }
+        } catch let error as PostgresError where error.code == .lockTimeout {
+            session.logger.info("partitions are made later: somebody holds the ledger's locks")
         }
-        while try await PartitionTable.forgetEndedSchedules(before: history, on: connection) >= 1000 {}
-        _ = try await RequestTable.forget(before: now.adding(milliseconds: -Self.day), on: connection)
-        _ = try await InstanceTable.forgetFenced(before: now.adding(milliseconds: -7 * Self.day), on: connection)
-        _ = try await AuditTable.forget(before: audit, on: connection)
+        let days = try await PartitionTable.daysReady(now: now, on: connection)
+        session.gate.set(partitionDays: days)
+        return days >= PartitionTable.daysAhead
+    }
+}
+
+extension Session {
+    /// Does one step of upkeep. What fails is told, and hinders no other step; it is tried again in its time.
+    /// - Returns: whether it was done.
+    @discardableResult
+    func attempt(_ step: String, _ body: () async throws -> Void) async -> Bool {
+        do {
+            try await body()
+            return true
+        } catch {
+            if !Task.isCancelled {
+                logger.warning("\(step) failed, and is tried again", metadata: ["error": "\(error)"])
+            }
+            return false
+        }
     }
 }
