@@ -103,15 +103,19 @@ import Testing
 
     /// Beyond a crowd nothing more is claimed; the occurrences wait in their timer. An instance that leaves does not
     /// wait for what is never answered, and its successor takes it over.
-    @Test(.timeLimit(.minutes(2))) func aCrowdIsEnough() async throws {
+    @Test(.timeLimit(.minutes(2)), arguments: Silence.allCases) func aCrowdIsEnough(_ silence: Silence) async throws {
         let crowd = 20
         let fixture = try await start(mostInFlight: 10 * crowd)
         let first = try await fixture.startInstance("first")
-        let load = try await Load.start(fixture, named: "poison", rate: 1, seconds: 6, every: 100)
+        let listener = silence == .listener ? try FiredMessages("demo.js.poison", on: fixture.client) : nil
+        // A listener's silence is known only after a time-out of 5 s.
+        let unnoticed = silence == .listener ? 50 : 0
+        let load = try await Load.start(
+            fixture, named: "poison", rate: 1, seconds: silence == .listener ? 12 : 6, every: 100)
         try await fixture.reach(load.endsAt + 500)
         let opened = try await fixture.count(executions("poison"))
         // What one look ahead claims may come on top.
-        #expect(opened >= crowd && opened <= crowd + 15, "\(opened) of \(load.total) were claimed")
+        #expect(opened >= crowd && opened <= unnoticed + crowd + 15, "\(opened) of \(load.total) were claimed")
         #expect(try await fixture.count(executions("poison", "state <> 'claimed'")) == 0)
         #expect(try await status(fixture).isReady)
         #expect(await first.stop(within: .seconds(8)), "it waited for what nobody answers")
@@ -120,7 +124,30 @@ import Testing
         try await fixture.makeStream("LATE", subjects: "demo.js.poison")
         try await Ledger.settled(fixture, load)
         try await Ledger.read(fixture, load, stream: "LATE").check(load, [])
+        listener?.cancel()
         #expect(await second.stop())
+        await fixture.stop()
+    }
+
+    /// What falls due for a target that is known to be silent stands in line, and is not sent.
+    @Test(.timeLimit(.minutes(1))) func aSilentTargetIsProbed() async throws {
+        let fixture = try await start(mostInFlight: 10_000)
+        let instance = try await fixture.startInstance()
+        let listener = try FiredMessages("demo.js.poison", on: fixture.client)
+        let load = try await Load.start(fixture, named: "poison", rate: 5, seconds: 9, every: 100)
+        #expect(await waitUntil(.seconds(10)) { (try? await self.status(fixture).unanswered) ?? 0 >= 1 })
+        let seen = Set(listener.all.map(\.executionID)).count
+        try await fixture.reach(load.endsAt)
+        let due = try await fixture.count(executions("poison", "due_at < now()"))
+        #expect(due >= seen + 100)
+        // A probe or two; the second tries of what was sent before are no news.
+        let news = Set(listener.all.map(\.executionID)).count - seen
+        #expect(news <= 5, "\(news) of \(Int(due) - seen) were sent to a target that is known to be silent")
+        try await fixture.makeStream("LATE", subjects: "demo.js.poison")
+        try await Ledger.settled(fixture, load)
+        try await Ledger.read(fixture, load, stream: "LATE").check(load, listener.all)
+        listener.cancel()
+        #expect(await instance.stop())
         await fixture.stop()
     }
 
