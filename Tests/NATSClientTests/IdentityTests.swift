@@ -55,6 +55,18 @@ import Testing
         #expect(machine.code == .notTrusted, "\(machine.text)")
     }
 
+    @Test func aCertificateForAnotherHostIsRefused() async throws {
+        let certificates = try await TestCertificates(in: folder)
+        let server = try await NATSServer.running(configuration: certificates.serverBlock(name: "elsewhere"))
+        defer { withExtendedLifetime(server) {} }
+        let other = try await refusal(server) { $0.tls = .init(authorities: certificates.authority) }
+        #expect(other.code == .notTrusted)
+        #expect(other.text.contains("mismatch"), "\(other.text)")
+        try await talks(server) {
+            $0.tls = .init(authorities: certificates.authority, expectedHostName: "elsewhere.example")
+        }
+    }
+
     @Test func aConnectionThatWantsTLSGetsItOrNone() async throws {
         let certificates = try await TestCertificates(in: folder)
         let server = try await NATSServer.running()

@@ -1,7 +1,7 @@
 import LocalServers
 
-/// Certificates for two days, made with openssl: an authority with a server on 127.0.0.1 and a client of it, and
-/// another authority that has signed neither.
+/// Certificates for two days, made with openssl: an authority with a server on 127.0.0.1, one elsewhere and a client of
+/// it, and another authority that has signed none of them.
 package struct TestCertificates: Sendable {
     private let folder: String
 
@@ -9,11 +9,14 @@ package struct TestCertificates: Sendable {
     package var otherAuthority: String { folder + "/other.pem" }
     package var client: (certificate: String, key: String) { (folder + "/client.pem", folder + "/client.key") }
 
-    /// A nats-server's `tls` block. - Parameter verifies: whether clients need a certificate too.
-    package func serverBlock(verifies: Bool = false) -> String {
+    /// A nats-server's `tls` block.
+    /// - Parameters:
+    ///   - verifies: whether clients need a certificate too.
+    ///   - name: `elsewhere`: with a certificate for `elsewhere.example`.
+    package func serverBlock(verifies: Bool = false, name: String = "server") -> String {
         """
         tls {
-            cert_file: "\(folder)/server.pem", key_file: "\(folder)/server.key", ca_file: "\(authority)"
+            cert_file: "\(folder)/\(name).pem", key_file: "\(folder)/\(name).key", ca_file: "\(authority)"
             verify: \(verifies), timeout: 5
         }
         """
@@ -35,6 +38,7 @@ package struct TestCertificates: Sendable {
                     -extfile $1.extensions -out $1.pem
             }
             issue server subjectAltName=IP:127.0.0.1
+            issue elsewhere subjectAltName=DNS:elsewhere.example
             issue client extendedKeyUsage=clientAuth
             """
         try await Tool.run("sh", ["-c", script, "certificates", folder], in: folder)
