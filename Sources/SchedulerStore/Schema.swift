@@ -11,6 +11,8 @@ package enum Schema {
         try Migration.parse([
             ("m0001_scheduler.up.sql", text(PackageResources.m0001_scheduler_up_sql)),
             ("m0001_scheduler.down.sql", text(PackageResources.m0001_scheduler_down_sql)),
+            ("m0002_upkeep_indexes.up.sql", text(PackageResources.m0002_upkeep_indexes_up_sql)),
+            ("m0002_upkeep_indexes.down.sql", text(PackageResources.m0002_upkeep_indexes_down_sql)),
         ])
     }
 

@@ -223,13 +223,46 @@ extension Integration {
             } while !cursor.isEmpty
             let rows = try await fixture.count("SELECT count(*) FROM scheduler.executions WHERE schedule_id = '\(id)'")
             #expect(seen.count == Int(rows) && Set(seen).count == seen.count && seen == seen.sorted(by: >))
-            // What was given back too late for its time may be coalesced with the next: a row as well, and no gap.
             for (next, one) in zip(instants, instants.dropFirst()) { #expect(next.milliseconds(since: one) == 100) }
             // A skip is no fire: the last one stays the last one.
             let shown = try await fixture.done("schedule.get", #"{"name":"i"}"#, in: "payload").schedule
             _ = try await fixture.done("schedule.resume", #"{"name":"i"}"#, in: "payload")
             _ = try await fixture.done("schedule.delete", #"{"name":"i"}"#, in: "payload")
             #expect(shown["last_status"]?.string == "delivered" && shown["last_fire_at"] != nil)
+        }
+
+        @Test("Edits of the payload at any moment leave the time alone: nothing is skipped, nothing fires twice")
+        func keepsTheRhythm() async throws {
+            let fixture = try await SharedSystem.running.fixture
+            let id = try await interval(0.1, fixture, in: "rhythm")
+            let count = { (state: String) in
+                "SELECT count(*) FROM scheduler.executions WHERE schedule_id = '\(id)' AND state \(state)"
+            }
+            #expect(await waitUntil(.seconds(5)) { ((try? await fixture.count(count("= 'delivered'"))) ?? 0) >= 3 })
+            for number in 1...60 {
+                _ = try await fixture.done(
+                    "schedule.update", #"{"name":"i","command_payload":\#(number)}"#, in: "rhythm")
+                // At every phase of the interval.
+                try await Task.sleep(for: .milliseconds(number * 37 % 50))
+            }
+            let paused = try await fixture.done("schedule.pause", #"{"name":"i"}"#, in: "rhythm")
+            #expect(await fixture.waits(until: count("= 'claimed'"), is: 0))
+            let fired = try await fixture.count(count("= 'delivered'"))
+            #expect(try await fixture.count(count("<> 'delivered'")) == 0)
+            let holes = try await fixture.count(
+                """
+                SELECT count(*) FROM (SELECT scheduled_for - lag(scheduled_for) OVER (ORDER BY scheduled_for) AS step
+                    FROM scheduler.executions WHERE schedule_id = '\(id)') x WHERE step <> interval '100 ms'
+                """)
+            #expect(fired > 20 && holes == 0)
+            #expect(paused.schedule["run_count"]?.int64 ?? 0 >= fired)
+            let shown = try await fixture.done("schedule.get", #"{"name":"i"}"#, in: "rhythm").schedule
+            #expect(shown["run_count"]?.int64 == fired)
+            // Each went out as the schedule was then: the payloads never go back.
+            let sent = try await fixture.messages(of: "DEMO").filter { $0.subject == "demo.js.rhythm" }
+            let payloads = sent.map { Int(String(decoding: $0.payload, as: UTF8.self)) ?? 0 }
+            #expect(payloads == payloads.sorted() && payloads.count == Int(fired) && Set(payloads).count > 10)
+            _ = try await fixture.done("schedule.delete", #"{"name":"i"}"#, in: "rhythm")
         }
 
         @Test("After the reply to a pause or a deletion nothing fires any more")

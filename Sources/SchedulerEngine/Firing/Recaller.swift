@@ -10,18 +10,25 @@ import SchedulerWire
 /// The row goes, the counter and the timer go back, as if nobody had claimed it; where the command has ended the
 /// occurrence's time meanwhile (a deletion, another timing), what was due before that is written down as skipped, what
 /// was not is no occurrence any more.
+///
+/// Where the command changed neither the time nor the state (another payload, say), the claim stands: the execution is
+/// fired as the schedule is now. Given back a moment before its time, it would meet the next one at its second claim,
+/// and a misfire policy would decide over occurrences that nobody missed.
 package final class Recaller: Sendable {
     private let instance: InstanceID
     private let clock: PostgresClock
+    private let compiler: ScheduleCompiler
     private let publisher: Publisher
     private let records: RecordQueue
     private let teller: EventTeller
 
     package init(
-        instance: InstanceID, clock: PostgresClock, publisher: Publisher, records: RecordQueue, teller: EventTeller
+        instance: InstanceID, clock: PostgresClock, compiler: ScheduleCompiler, publisher: Publisher,
+        records: RecordQueue, teller: EventTeller
     ) {
         self.instance = instance
         self.clock = clock
+        self.compiler = compiler
         self.publisher = publisher
         self.records = records
         self.teller = teller
@@ -33,7 +40,9 @@ package final class Recaller: Sendable {
         if !sent.isEmpty { records.hurry() }
         guard !withdrawn.isEmpty else { return }
         do {
-            try await giveBack(withdrawn, of: schedule, on: connection)
+            if try await !refresh(withdrawn, of: schedule, on: connection) {
+                try await giveBack(withdrawn, of: schedule, on: connection)
+            }
         } catch {
             // Nothing was given back: they stay this instance's, and the record tells.
             publisher.admitAgain(withdrawn)
@@ -53,14 +62,37 @@ package final class Recaller: Sendable {
         }
     }
 
+    /// Keeps what was taken back, as the schedule is now, if its time and state are what they were.
+    /// - Returns: false if it has to be given back.
+    private func refresh(
+        _ fires: [Fire], of id: ScheduleID, on connection: PostgresConnection
+    ) async throws -> Bool {
+        let (fresh, _) = try await SettledTransaction.run(on: connection) {
+            [self] transaction -> (value: (schedule: CompiledSchedule, kept: Set<ExecutionID>)?, calls: [Call]) in
+            guard let timer = try await TimerTable.lock(id, in: transaction),
+                let schedule = try await ScheduleTable.fetch([id], on: transaction).schedules.first,
+                schedule.state == .active, fires.allSatisfy({ $0.generation == timer.generation })
+            else { return (nil, []) }
+            let compiled = compiler.compile(schedule)
+            guard compiled.fault == nil else { return (nil, []) }
+            let kept = try await RecallTable.refresh(
+                fires.map(\.id), of: instance, version: schedule.version, in: transaction)
+            return ((compiled, kept), [InstanceTable.hold(instance)])
+        }
+        guard let fresh else { return false }
+        publisher.admit(fires.filter { fresh.kept.contains($0.id) }.map { $0.refreshed(as: fresh.schedule) })
+        teller.settleWithoutEvent(fires.filter { !fresh.kept.contains($0.id) }.map(\.claim))
+        return true
+    }
+
     private func giveBack(_ fires: [Fire], of id: ScheduleID, on connection: PostgresConnection) async throws {
         var random = SystemRandomNumberGenerator()
         let claim = ClaimTable.ClaimID(.version7(at: clock.now(), random: &random))
         let (skipped, _) = try await SettledTransaction.run(on: connection) {
             [self] transaction -> (value: [EventTeller.Owed], calls: [Call]) in
             guard var timer = try await TimerTable.lock(id, in: transaction),
-                let schedule = try await ScheduleTable.fetch([id], on: transaction).first
-            else { return ([], []) }
+                let schedule = try await ScheduleTable.fetch([id], on: transaction).schedules.first
+            else { throw EngineError(.unreadable, "schedule \(id) cannot be read: its claims cannot be given back") }
             let given = try await RecallTable.giveBack(fires.map(\.id), of: instance, in: transaction)
             let now = clock.now()
             let own = given.filter { $0.origin == .time }
