@@ -265,6 +265,34 @@ extension Integration {
             _ = try await fixture.done("schedule.delete", #"{"name":"i"}"#, in: "rhythm")
         }
 
+        @Test("What has a row already is neither fired nor counted again, should a timer come back to it")
+        func meetsItsOwnRows() async throws {
+            let fixture = try await SharedSystem.running.fixture
+            let body =
+                #"{"name":"i","schedule_type":"interval","interval_seconds":0.1,"max_runs":20,"misfire_policy":"fire_all","target_command":"demo.js.again"}"#
+            let id = try await fixture.done("schedule.create", body, in: "again").id
+            let delivered =
+                "SELECT count(*) FROM scheduler.executions WHERE schedule_id = '\(id)' AND state = 'delivered'"
+            #expect(await waitUntil(.seconds(5)) { ((try? await fixture.count(delivered)) ?? 0) >= 3 })
+            _ = try await fixture.done("schedule.pause", #"{"name":"i"}"#, in: "again")
+            try await fixture.database.execute(
+                script: """
+                    UPDATE scheduler.timers SET resume_from = (SELECT min(scheduled_for) FROM scheduler.executions
+                        WHERE schedule_id = '\(id)') WHERE schedule_id = '\(id)'
+                    """)
+            _ = try await fixture.done("schedule.resume", #"{"name":"i","catch_up":true}"#, in: "again")
+            // All of its runs come, none of them twice.
+            #expect(await fixture.waits(until: delivered, is: 20))
+            #expect(
+                await fixture.waits(
+                    until: "SELECT count(*) FROM scheduler.schedules WHERE id = '\(id)' AND state = 'exhausted'", is: 1)
+            )
+            let sent = try await fixture.messages(of: "DEMO").filter { $0.subject == "demo.js.again" }
+            #expect(sent.count == 20)
+            #expect(
+                try await fixture.count("SELECT run_count FROM scheduler.timers WHERE schedule_id = '\(id)'") == 20)
+        }
+
         @Test("After the reply to a pause or a deletion nothing fires any more")
         func stopsAtTheReply() async throws {
             let fixture = try await SharedSystem.running.fixture

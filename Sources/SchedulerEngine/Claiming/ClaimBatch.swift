@@ -20,6 +20,13 @@ struct ClaimBatch {
     let now: Instant
     /// What was due before this came late by an outage.
     let late: Instant
+    /// What has rows already: it takes no further one, and was counted when it was claimed first.
+    struct Existing {
+        var ids: Set<ExecutionID> = []
+        var counts: [ScheduleID: Int64] = [:]
+    }
+
+    private let existing: Existing
     private var room: ClaimRoom
     private(set) var timers: [Timer] = []
     private(set) var openings: [ExecutionTable.Opening] = []
@@ -28,7 +35,8 @@ struct ClaimBatch {
     /// What each opening needs when it is fired, in the order of the openings.
     private var planned: [(fire: PlannedFire, schedule: CompiledSchedule, isLast: Bool)] = []
 
-    init(id: ClaimTable.ClaimID, now: Instant, late: Instant, room: ClaimRoom) {
+    init(id: ClaimTable.ClaimID, now: Instant, late: Instant, room: ClaimRoom, existing: Existing) {
+        self.existing = existing
         self.id = id
         self.now = now
         self.late = late
@@ -57,7 +65,8 @@ struct ClaimBatch {
         }
         var timer = due.timer
         let plan = schedule.planner.plan(
-            nextFireAt: due.nextFireAt, runCount: timer.runCount, now: now, horizon: horizon, room: room.left)
+            nextFireAt: due.nextFireAt, runCount: timer.runCount - (existing.counts[schedule.id] ?? 0), now: now,
+            horizon: horizon, room: room.left)
         guard room.take(plan, late: late) else { return }
         for run in plan.skips { skip(run, of: schedule, &timer) }
         for fire in plan.fires {
@@ -102,11 +111,22 @@ struct ClaimBatch {
         ).map { ($0, schedule) }
     }
 
-    /// Leaves out occurrences that have rows already. That takes a fault elsewhere; they must not fire again.
-    mutating func leaveOut(_ existing: Set<ExecutionID>) {
-        let kept = zip(openings, planned).filter { !existing.contains($0.0.id) }
+    /// Leaves out occurrences that have rows already: of a claim that was committed when earlier ones of the schedule were
+    /// given back. They must not fire again.
+    mutating func leaveOutExisting() {
+        guard !existing.ids.isEmpty else { return }
+        let kept = zip(openings, planned).filter { !existing.ids.contains($0.0.id) }
         openings = kept.map(\.0)
         planned = kept.map(\.1)
+    }
+
+    /// What another try at this claim must know.
+    func existing(_ ids: Set<ExecutionID>) -> Existing {
+        var existing = Existing(ids: ids)
+        for opening in openings where ids.contains(opening.id) {
+            existing.counts[opening.occurrence.schedule, default: 0] += 1
+        }
+        return existing
     }
 
     /// The fires, once the transaction is committed.

@@ -219,7 +219,7 @@ extension Claimer {
     func claimOnce(_ window: ClaimWindow, late: Instant, on connection: PostgresConnection) async throws -> Claimed {
         var random = SystemRandomNumberGenerator()
         let id = ClaimTable.ClaimID(.version7(at: clock.now(), random: &random))
-        var existing: Set<ExecutionID> = []
+        var existing = ClaimBatch.Existing()
         while true {
             let attempt = Mutex<ClaimBatch?>(nil)
             do {
@@ -230,10 +230,11 @@ extension Claimer {
                 }
                 if let batch = attempt.withLock({ $0 }) { hand(batch, taken.told) }
                 return taken
-            } catch let error as PostgresError where error.code == .uniqueViolation && existing.isEmpty {
+            } catch let error as PostgresError where error.code == .uniqueViolation && existing.ids.isEmpty {
                 guard let batch = attempt.withLock({ $0 }) else { throw error }
-                existing = try await ExecutionTable.existing(among: batch.openings.map(\.id), on: connection)
-                if existing.isEmpty { throw error }
+                let ids = try await ExecutionTable.existing(among: batch.openings.map(\.id), on: connection)
+                if ids.isEmpty { throw error }
+                existing = batch.existing(ids)
             } catch let error as PostgresError where error.code == .commitUnknown {
                 guard let batch = attempt.withLock({ $0 }) else { throw error }
                 if try await wasCommitted(batch, on: connection) { hand(batch, []) }
@@ -243,7 +244,7 @@ extension Claimer {
     }
 
     private func claim(
-        _ window: ClaimWindow, id: ClaimTable.ClaimID, late: Instant, leavingOut existing: Set<ExecutionID>,
+        _ window: ClaimWindow, id: ClaimTable.ClaimID, late: Instant, leavingOut existing: ClaimBatch.Existing,
         in transaction: PostgresTransaction, keep: (ClaimBatch) -> Void
     ) async throws -> Claimed {
         let due = try await TimerTable.takeDue(
@@ -252,7 +253,7 @@ extension Claimer {
         guard !due.isEmpty else { return Claimed() }
         let schedules = try await compiler.schedules(
             for: due.map { ($0.timer.schedule, $0.timer.version) }, in: transaction)
-        var batch = ClaimBatch(id: id, now: clock.now(), late: late, room: window.room)
+        var batch = ClaimBatch(id: id, now: clock.now(), late: late, room: window.room, existing: existing)
         for timer in due where !batch.isFull {
             if let schedule = schedules.ready[timer.timer.schedule] {
                 batch.add(timer, schedule: schedule, horizon: window.horizon)
@@ -261,7 +262,7 @@ extension Claimer {
             }
         }
         guard batch.count > 0 else { return Claimed() }
-        if !existing.isEmpty { batch.leaveOut(existing) }
+        batch.leaveOutExisting()
         keep(batch)
         FailPoint.claimLocked.reach()
         let writes = batch.writes(by: instance)

@@ -18,7 +18,7 @@ struct StateKeeper: Sendable {
     /// So many rounds lie between two searches for schedules that are over: an hour.
     private static let rounds = 180
     private static let invalidPage = 200
-    private static let schedulePage = 5000
+    private static let schedulePage = 1000
 
     /// The service's loop: looks at once, then again and again.
     func run() async throws {
@@ -46,8 +46,14 @@ struct StateKeeper: Sendable {
                 try await InvalidTable.list(after: after, limit: Self.invalidPage, on: $0)
             }
             for schedule in page.schedules where session.compiler.compile(schedule).fault == nil {
-                try Task.checkCancellation()
-                try await heal(schedule.id)
+                do { try await heal(schedule.id) } catch let error as PostgresError
+                    where !error.isConnectionLoss && error.sqlState != InstanceTable.fencedState
+                {
+                    // Its own trouble: the others are looked at all the same.
+                    session.logger.warning(
+                        "a schedule could not be healed",
+                        metadata: ["schedule": "\(schedule.id)", "error": "\(error)"])
+                }
             }
             cursor = page.next
         } while cursor != nil
