@@ -15,6 +15,8 @@ struct Change: Sendable {
     /// What is claimed and was asked back.
     var recalled: [RecallTable.Marked] = []
     var schedule: ScheduleID?
+    /// The schedule has nothing to come; it is exhausted as soon as nothing of it is open any more.
+    var mayBeOver = false
     /// Something may be due soon: all instances should look.
     var hints = false
     /// Executions that this command opened on this instance, to be fired once it is committed.
@@ -59,6 +61,8 @@ struct ChangeRunner: Sendable {
             follow(change, ids)
             guard !change.recalled.isEmpty else { return Self.reply(envelope, change.reply, inFlight: nil) }
             let inFlight = await RecallWait(session: session).wait(for: change.recalled, of: change.schedule)
+            // Whatever is open still is found by the hourly search.
+            if change.mayBeOver, let id = change.schedule { try? await session.exhaustIdle([id]) }
             let reply = Self.reply(envelope, change.reply, inFlight: inFlight)
             if let requestID = options.requestID {
                 _ = try? await session.pool.withConnection {

@@ -19,6 +19,14 @@ extension WireError {
         }
     }
 
+    /// Why a schedule cannot be fired, to somebody who asks for a fire.
+    init(_ fault: ScheduleFault) {
+        switch fault.kind {
+        case .target(let code): self.init(ErrorCode(code), fault.description)
+        case .timing, .message: self.init(.wrongState, "the schedule cannot be fired: \(fault)")
+        }
+    }
+
     private init(mapping error: PostgresError) {
         switch error.code {
         case .uniqueViolation where error.constraint == ScheduleTable.nameConstraint:
@@ -43,6 +51,17 @@ extension WireError {
             } else {
                 self.init(.internalError, "the command failed; the service's log says why")
             }
+        }
+    }
+}
+
+extension ErrorCode {
+    init(_ code: TargetRules.Refusal.Code) {
+        switch code {
+        case .reserved: self = .targetReserved
+        case .notAllowed: self = .targetNotAllowed
+        case .delivery: self = .deliveryNotAllowed
+        case .payloadTooLarge: self = .payloadTooLarge
         }
     }
 }

@@ -101,24 +101,42 @@ struct ScheduleDefinitions: Sendable {
             schedule.updatedBy = options.actor ?? request.namespace.description
             var change = Change()
             change.schedule = schedule.id
-            if old.definition.timing != checked.definition.timing || schedule.spreadOffset != old.spreadOffset {
-                try change.skipPassed(of: old, &timer, as: .superseded, in: context.session, at: now)
-                if schedule.state == .exhausted { try await revive(&schedule, &timer, in: transaction) }
-                retime(&schedule, &timer, now: now)
-            }
+            try await move(&schedule, &timer, from: old, &change, now, in: transaction)
             timer.version = schedule.version
             timer.fireSequence += 1
             change.recalled = try await RecallTable.mark(schedule.id, in: transaction)
+            let isOver = change.endIfOver(&schedule, timer)
             let view = ScheduleView(
                 schedule: schedule, timer: timer,
                 nextFires: nextFires(checked.source, schedule, now, runCount: timer.runCount))
             change.write(ScheduleTable.update(schedule))
             change.write(TimerTable.update(timer, priority: schedule.definition.priority))
             change.audit(entry("updated", view, before: before, options, at: now))
+            if isOver { change.audit(entry("exhausted", view, before: nil, options, at: now)) }
             change.hints = isSoon(timer.nextFireAt, now)
             change.reply = { $0.schedule(view) }
             return change
         }
+    }
+
+    /// Lets the timer follow an edit: another timing begins anew, any other edit leaves it alone. Either corrects an
+    /// invalid schedule: what was read for the edit is valid, all of it.
+    private func move(
+        _ schedule: inout Schedule, _ timer: inout Timer, from old: Schedule, _ change: inout Change, _ now: Instant,
+        in transaction: PostgresTransaction
+    ) async throws {
+        let isRetimed =
+            old.definition.timing != schedule.definition.timing || old.spreadOffset != schedule.spreadOffset
+        if isRetimed { change.skipPassed(of: old, &timer, as: .superseded, in: context.session, at: now) }
+        if schedule.state == .invalid {
+            schedule.heal()
+            if !isRetimed {
+                change.resume(schedule, &timer, catchUp: false, as: .targetRevoked, in: context.session, at: now)
+            }
+        }
+        guard isRetimed else { return }
+        if schedule.state == .exhausted { try await revive(&schedule, &timer, in: transaction) }
+        retime(&schedule, &timer, now: now)
     }
 
     /// An exhausted schedule that gets another timing lives again, and counts against the limit again.
@@ -138,7 +156,9 @@ struct ScheduleDefinitions: Sendable {
         timer.generation = schedule.generation
         let timing = schedule.definition.timing
         guard let source = try? timing.source(anchor: now, zones: context.session.compiler.zones) else { return }
-        let first = timing.firstOccurrence(of: source, now: now)
+        // The limit may have been lowered to what was fired already.
+        let isSpent = timing.runLimit.map { timer.runCount >= $0 } ?? false
+        let first = isSpent ? nil : timing.firstOccurrence(of: source, now: now)
         let isActive = schedule.state == .active
         timer.nextFireAt = isActive ? first?.adding(milliseconds: schedule.spreadOffset) : nil
         timer.resumeFrom = isActive ? nil : first
@@ -233,14 +253,16 @@ struct ScheduleDefinitions: Sendable {
     }
 }
 
-extension ErrorCode {
-    fileprivate init(_ code: TargetRules.Refusal.Code) {
-        switch code {
-        case .reserved: self = .targetReserved
-        case .notAllowed: self = .targetNotAllowed
-        case .delivery: self = .deliveryNotAllowed
-        case .payloadTooLarge: self = .payloadTooLarge
-        }
+extension Change {
+    /// Ends a schedule that an edit has left with nothing to come. While something of it is recalled it is open yet, and
+    /// asked again once that has ended.
+    fileprivate mutating func endIfOver(_ schedule: inout Schedule, _ timer: Timer) -> Bool {
+        guard schedule.state == .active, timer.nextFireAt == nil else { return false }
+        mayBeOver = !recalled.isEmpty
+        if mayBeOver { return false }
+        schedule.state = schedule.definition.deleteWhenExhausted ? .deleted : .exhausted
+        write(NamespaceTable.giveBack(schedule.namespace))
+        return true
     }
 }
 

@@ -82,7 +82,7 @@ struct StateCommands: Sendable {
             var change = Change()
             change.schedule = schedule.id
             if schedule.state != .exhausted { change.write(NamespaceTable.giveBack(request.namespace)) }
-            try change.skipPassed(of: schedule, &timer, as: .deleted, in: context.session, at: now)
+            change.skipPassed(of: schedule, &timer, as: .deleted, in: context.session, at: now)
             schedule.state = .deleted
             schedule.touch(now, target.options, request)
             timer.nextFireAt = nil
@@ -111,16 +111,13 @@ struct StateCommands: Sendable {
         return try await turn(
             request, target, from: .paused, to: .active, rule: "only a paused one is resumed"
         ) { held, transaction in
-            let compiled = try context.session.compiler.compile(held.schedule)
-            let resumed = compiled.planner.resume(from: held.timer.resumeFrom, now: now, catchUp: catchUp)
+            // It would be invalid at its next claim, and where its zone is gone nobody could tell what passed.
+            if let fault = context.session.compiler.compile(held.schedule).fault { throw WireError(fault) }
             held.schedule.pauseReason = nil
             held.schedule.touch(now, target.options, request)
             held.timer.version = held.schedule.version
-            if let skipped = resumed.skipped {
-                held.change.skip(skipped, of: compiled, &held.timer, by: context.session.instance, at: now)
-            }
-            held.timer.nextFireAt = resumed.nextFireAt
-            held.timer.resumeFrom = nil
+            held.change.resume(
+                held.schedule, &held.timer, catchUp: catchUp, as: .paused, in: context.session, at: now)
             held.timer.fireSequence += 1
             // What it still had to do was done, or passed, while it was paused.
             let isOpen = try await RecallTable.isOpen(held.schedule.id, in: transaction)
@@ -144,6 +141,12 @@ extension Schedule {
         updatedAt = now
         updatedBy = options.actor ?? request.namespace.description
     }
+
+    /// The cause of its being invalid is gone.
+    mutating func heal() {
+        state = .active
+        pauseReason = nil
+    }
 }
 
 extension Change {
@@ -163,8 +166,8 @@ extension Change {
     /// timer and its generation change.
     mutating func skipPassed(
         of schedule: Schedule, _ timer: inout Timer, as reason: SkipReason, in session: Session, at now: Instant
-    ) throws {
-        let compiled = try session.compiler.compile(schedule)
+    ) {
+        let compiled = session.compiler.compile(schedule)
         let offset = compiled.planner.offset
         guard let first = timer.resumeFrom ?? timer.nextFireAt?.adding(milliseconds: -offset) else { return }
         let reason: SkipReason =
@@ -173,8 +176,24 @@ extension Change {
             case .invalid: .targetRevoked
             case .active, .exhausted, .deleted: reason
             }
-        guard let run = compiled.planner.passed(from: first, now: now, reason: reason) else { return }
-        skip(run, of: compiled, &timer, by: session.instance, at: now)
+        // Without its zone the schedule's further occurrences cannot be told; the first one is known.
+        let run =
+            compiled.faults.contains { $0.kind == .timing }
+            ? first.adding(milliseconds: offset) <= now ? SkipRun(single: first, reason: reason) : nil
+            : compiled.planner.passed(from: first, now: now, reason: reason)
+        if let run { skip(run, of: compiled, &timer, by: session.instance, at: now) }
+    }
+
+    /// Lets a timer that stood still go on, and tells what passed meanwhile.
+    mutating func resume(
+        _ schedule: Schedule, _ timer: inout Timer, catchUp: Bool, as reason: SkipReason, in session: Session,
+        at now: Instant
+    ) {
+        let compiled = session.compiler.compile(schedule)
+        let resumed = compiled.planner.resume(from: timer.resumeFrom, now: now, catchUp: catchUp, reason: reason)
+        if let run = resumed.skipped { skip(run, of: compiled, &timer, by: session.instance, at: now) }
+        timer.nextFireAt = resumed.nextFireAt
+        timer.resumeFrom = nil
     }
 
     /// Writes a run of skipped occurrences, with a journal row that owes their events.

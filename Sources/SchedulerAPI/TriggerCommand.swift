@@ -25,8 +25,9 @@ struct TriggerCommand: Sendable {
             guard schedule.state != .invalid else {
                 throw WireError(.wrongState, "the schedule is invalid: \(schedule.pauseReason ?? "see its events")")
             }
-            let compiled = try context.session.compiler.compile(schedule)
-            if let fault = compiled.fault { throw WireError(.targetNotAllowed, fault) }
+            let compiled = context.session.compiler.compile(schedule)
+            // The same gate as before a fire of its own time.
+            if let fault = compiled.fault { throw WireError(fault) }
             if let payload { try check(payload, of: schedule) }
             timer.fireSequence += 1
             let occurrence = Occurrence(

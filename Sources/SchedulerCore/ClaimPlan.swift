@@ -49,8 +49,14 @@ package struct ClaimPlanner: Sendable {
     ///   - nextFireAt: the timer's due time, which is an occurrence of the source plus the offset.
     ///   - runCount: what was fired before.
     ///   - horizon: what is due up to here is claimed; never before `now`.
-    package func plan(nextFireAt: Instant, runCount: Int64, now: Instant, horizon: Instant) -> ClaimPlan {
+    ///   - room: how many executions the claim may still open. It ends what is claimed ahead of time; what waits is
+    ///     decided over whole, and the caller looks whether that fits (``ClaimRoom``).
+    package func plan(
+        nextFireAt: Instant, runCount: Int64, now: Instant, horizon: Instant, room: Int = .max
+    ) -> ClaimPlan {
         var plan = ClaimPlan(runCount: runCount)
+        // An edit may have lowered the limit below what was fired.
+        guard mayFire(plan) else { return plan }
         let first = nextFireAt.adding(milliseconds: -offset)
         let nominalNow = now.adding(milliseconds: -offset)
         var next: Instant? = first
@@ -63,7 +69,9 @@ package struct ClaimPlanner: Sendable {
         }
         let nominalHorizon = max(now, horizon).adding(milliseconds: -offset)
         var ahead = 0
-        while let occurrence = next, occurrence <= nominalHorizon, ahead < Self.mostAhead, mayFire(plan) {
+        while let occurrence = next, occurrence <= nominalHorizon, ahead < Self.mostAhead, plan.fires.count < room,
+            mayFire(plan)
+        {
             fire(occurrence, trigger: trigger, into: &plan)
             next = source.next(after: occurrence)
             ahead += 1
@@ -74,12 +82,14 @@ package struct ClaimPlanner: Sendable {
 
     /// What a resumed schedule does: occurrences that passed while it was paused are skipped, unless `catchUp` leaves
     /// them to the misfire policy.
-    package func resume(from first: Instant?, now: Instant, catchUp: Bool) -> (skipped: SkipRun?, nextFireAt: Instant?)
-    {
+    /// - Parameter reason: what is said of those that are skipped.
+    package func resume(
+        from first: Instant?, now: Instant, catchUp: Bool, reason: SkipReason = .paused
+    ) -> (skipped: SkipRun?, nextFireAt: Instant?) {
         guard let first else { return (nil, nil) }
         let nominalNow = now.adding(milliseconds: -offset)
         guard !catchUp, first <= nominalNow else { return (nil, first.adding(milliseconds: offset)) }
-        let skipped = SkipRun(of: source, from: first, last: nominalNow, reason: .paused)
+        let skipped = SkipRun(of: source, from: first, last: nominalNow, reason: reason)
         return (skipped, source.next(after: nominalNow).map { $0.adding(milliseconds: offset) })
     }
 

@@ -52,6 +52,15 @@ package struct SkipRun: Hashable, Sendable {
     /// The occurrences one by one where there are at most ``mostSingleRows``, else empty: then it is one range.
     package let instants: [Instant]
 
+    /// One occurrence that is known, though its source is not.
+    package init(single instant: Instant, reason: SkipReason) {
+        self.reason = reason
+        from = instant
+        last = instant
+        count = 1
+        instants = [instant]
+    }
+
     /// The run of all occurrences in `from...last`; nil where there is none.
     init?(of source: OccurrenceSource, from: Instant, last: Instant, reason: SkipReason) {
         let count = source.count(from: from, through: last)

@@ -198,9 +198,14 @@ package struct Schedule: Hashable, Sendable {
 
     /// The fixed distance between an occurrence and its fire: a hash of `<namespace>/<name>` in `[0, spread)`.
     package var spreadOffset: Int64 {
-        let spread = definition.timing.spreadMilliseconds
+        Self.spreadOffset(
+            of: "\(namespace)/\(definition.name)", spreadMilliseconds: definition.timing.spreadMilliseconds)
+    }
+
+    /// - Parameter key: `<namespace>/<name>`.
+    package static func spreadOffset(of key: String, spreadMilliseconds spread: Int64) -> Int64 {
         guard spread > 0 else { return 0 }
-        return Int64(Digest.stableNumber(of: "\(namespace)/\(definition.name)", below: UInt64(spread)))
+        return Int64(Digest.stableNumber(of: key, below: UInt64(spread)))
     }
 }
 

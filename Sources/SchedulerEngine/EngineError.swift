@@ -9,6 +9,8 @@ package struct EngineError: Error, Hashable, Sendable, CustomStringConvertible {
         case notReady
         /// A stream or the bucket is not as it must be.
         case stream
+        /// A row that this program cannot make sense of.
+        case unreadable
     }
 
     package let code: Code

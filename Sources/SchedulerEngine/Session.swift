@@ -88,17 +88,18 @@ package final class Session: Sendable {
             teller: teller, membership: membership)
         claimer = Claimer(
             instance: instance, configuration: configuration, clock: clock, compiler: compiler,
-            gate: { gate.claim() }, load: { publisher.lateLoad },
+            gate: { gate.claim() }, load: { publisher.lateLoad }, logger: logger,
             deliver: { fires, skipped in
                 publisher.admit(fires)
                 teller.owe(skipped)
             })
-        rescuer = Rescuer(instance: instance, clock: clock, compiler: compiler) { fires, events in
+        rescuer = Rescuer(instance: instance, clock: clock, compiler: compiler, logger: logger) { fires, events in
             publisher.admit(fires)
             teller.owe(events)
         }
         recaller = Recaller(
-            instance: instance, clock: clock, publisher: publisher, records: records, teller: teller)
+            instance: instance, clock: clock, compiler: compiler, publisher: publisher, records: records,
+            teller: teller)
         self.records = records
         let control = connections.upkeep
         roleLock = KeyValueLock(
@@ -170,6 +171,7 @@ extension Session {
                 group.addTask { try await Janitor(session: self).run() }
                 group.addTask { try await Retention(session: self).run() }
                 group.addTask { try await ZoneKeeper(session: self).run() }
+                group.addTask { try await StateKeeper(session: self).run() }
                 group.addTask { await self.answerRecalls(requests) }
                 group.addTask { try await self.leaveWhenAsked() }
                 // The first to throw ends all: `waitForAll` would wait for the others first.

@@ -64,12 +64,32 @@ package enum RecallTable {
         return given
     }
 
+    static let refreshStatement = Statement(
+        "executions_refresh",
+        """
+        UPDATE scheduler.executions SET recalled = false, schedule_version = $3
+        WHERE id = ANY ($1::uuid[]) AND state = 'claimed' AND claimed_by = $2
+        RETURNING id
+        """, types: [.uuidArray, .uuid, .int64])
+
+    /// Keeps what was taken back under a schedule's new version: its time did not change, so neither timer nor counter
+    /// moves. - Returns: what this instance still holds.
+    package static func refresh(
+        _ ids: [ExecutionID], of instance: InstanceID, version: Int64, in transaction: PostgresTransaction
+    ) async throws -> Set<ExecutionID> {
+        var kept: Set<ExecutionID> = []
+        for row in try await transaction.query(refreshStatement, [.ids(ids), .id(instance), .int64(version)]) {
+            kept.insert(try row.executionID(0))
+        }
+        return kept
+    }
+
     static let openStatement = Statement(
         "executions_still_open",
-        "SELECT id FROM scheduler.executions WHERE id = ANY ($1::uuid[]) AND state = 'claimed'", types: [.uuidArray],
-        isReadOnly: true)
+        "SELECT id FROM scheduler.executions WHERE id = ANY ($1::uuid[]) AND state = 'claimed' AND recalled",
+        types: [.uuidArray], isReadOnly: true)
 
-    /// Those of `ids` that are still claimed.
+    /// Those of `ids` that are still claimed as they were when they were marked.
     package static func stillOpen(
         _ ids: [ExecutionID], on runner: some StatementRunner
     ) async throws -> [ExecutionID] {

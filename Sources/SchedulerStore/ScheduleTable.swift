@@ -77,9 +77,43 @@ package enum ScheduleTable {
         "schedules_fetch", "SELECT \(columnList) FROM scheduler.schedules s WHERE s.id = ANY ($1::uuid[])",
         types: [.uuidArray], isReadOnly: true)
 
+    /// A row that this program cannot make a schedule of.
+    package struct Unreadable: Sendable {
+        package let id: ScheduleID
+        /// What an event may call it; nil where the row's own names are none.
+        package let names: (namespace: String, name: String)?
+        /// The spread's offset in milliseconds; 0 where it cannot be told.
+        package let offset: Int64
+        package let fault: String
+    }
+
+    /// Rows as far as they can be read: one that cannot keeps no other from its reader.
+    package struct Fetched: Sendable {
+        package var schedules: [Schedule] = []
+        package var unreadable: [Unreadable] = []
+
+        init(_ rows: PostgresRows) throws(PostgresError) {
+            schedules.reserveCapacity(rows.count)
+            for row in rows {
+                do throws(PostgresError) { schedules.append(try schedule(of: row)) } catch {
+                    unreadable.append(try Unreadable(row, error))
+                }
+            }
+        }
+    }
+
     /// The schedules with these ids, whatever their state: a rescue needs deleted ones too.
-    package static func fetch(_ ids: [ScheduleID], on runner: some StatementRunner) async throws -> [Schedule] {
-        try await runner.query(fetchStatement, [.ids(ids)]).map { try schedule(of: $0) }
+    package static func fetch(_ ids: [ScheduleID], on runner: some StatementRunner) async throws -> Fetched {
+        try Fetched(await runner.query(fetchStatement, [.ids(ids)]))
+    }
+
+    static let holdStatement = Statement(
+        "schedules_hold", fetchStatement.sql + " FOR UPDATE", types: [.uuidArray])
+
+    /// One schedule, locked until the transaction ends; the caller holds its timer. Nil where there is none that can be
+    /// read.
+    package static func hold(_ id: ScheduleID, in transaction: PostgresTransaction) async throws -> Schedule? {
+        try Fetched(await transaction.query(holdStatement, [.ids([id])])).schedules.first
     }
 
     static let findByIDStatement = Statement(
@@ -198,6 +232,18 @@ package enum ScheduleTable {
         definition.tags = try row.textArray(41)
         definition.metadata = try PairsText.decode(try row.json(42))
         definition.deleteWhenExhausted = try row.bool(43)
+    }
+}
+
+extension ScheduleTable.Unreadable {
+    fileprivate init(_ row: PostgresRow, _ error: PostgresError) throws(PostgresError) {
+        id = try row.scheduleID(0)
+        let (namespace, name) = (try row.text(1), try row.text(2))
+        let isNamed = (try? Namespace(namespace)) != nil && (try? ScheduleName(name)) != nil
+        names = isNamed ? (namespace, name) : nil
+        offset = SchedulerCore.Schedule.spreadOffset(
+            of: "\(namespace)/\(name)", spreadMilliseconds: try row.int64(17))
+        fault = error.message
     }
 }
 

@@ -13,6 +13,8 @@ package enum Schema {
             ("m0001_scheduler.down.sql", text(PackageResources.m0001_scheduler_down_sql)),
             ("m0002_upkeep.up.sql", text(PackageResources.m0002_upkeep_up_sql)),
             ("m0002_upkeep.down.sql", text(PackageResources.m0002_upkeep_down_sql)),
+            ("m0003_upkeep_indexes.up.sql", text(PackageResources.m0003_upkeep_indexes_up_sql)),
+            ("m0003_upkeep_indexes.down.sql", text(PackageResources.m0003_upkeep_indexes_down_sql)),
         ])
     }
 

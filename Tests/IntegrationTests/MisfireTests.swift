@@ -220,13 +220,74 @@ extension Integration {
             } while !cursor.isEmpty
             let rows = try await fixture.count("SELECT count(*) FROM scheduler.executions WHERE schedule_id = '\(id)'")
             #expect(seen.count == Int(rows) && Set(seen).count == seen.count && seen == seen.sorted(by: >))
-            // What was given back too late for its time may be coalesced with the next: a row as well, and no gap.
             for (next, one) in zip(instants, instants.dropFirst()) { #expect(next.milliseconds(since: one) == 100) }
             // A skip is no fire: the last one stays the last one.
             let shown = try await fixture.done("schedule.get", #"{"name":"i"}"#, in: "payload").schedule
             _ = try await fixture.done("schedule.resume", #"{"name":"i"}"#, in: "payload")
             _ = try await fixture.done("schedule.delete", #"{"name":"i"}"#, in: "payload")
             #expect(shown["last_status"]?.string == "delivered" && shown["last_fire_at"] != nil)
+        }
+
+        @Test("Edits of the payload at any moment leave the time alone: nothing is skipped, nothing fires twice")
+        func keepsTheRhythm() async throws {
+            let fixture = try await SharedSystem.running.fixture
+            let id = try await interval(0.1, fixture, in: "rhythm")
+            let count = { (state: String) in
+                "SELECT count(*) FROM scheduler.executions WHERE schedule_id = '\(id)' AND state \(state)"
+            }
+            #expect(await waitUntil(.seconds(5)) { ((try? await fixture.count(count("= 'delivered'"))) ?? 0) >= 3 })
+            for number in 1...60 {
+                _ = try await fixture.done(
+                    "schedule.update", #"{"name":"i","command_payload":\#(number)}"#, in: "rhythm")
+                // At every phase of the interval.
+                try await Task.sleep(for: .milliseconds(number * 37 % 50))
+            }
+            let paused = try await fixture.done("schedule.pause", #"{"name":"i"}"#, in: "rhythm")
+            #expect(await fixture.waits(until: count("= 'claimed'"), is: 0))
+            let fired = try await fixture.count(count("= 'delivered'"))
+            #expect(try await fixture.count(count("<> 'delivered'")) == 0)
+            let holes = try await fixture.count(
+                """
+                SELECT count(*) FROM (SELECT scheduled_for - lag(scheduled_for) OVER (ORDER BY scheduled_for) AS step
+                    FROM scheduler.executions WHERE schedule_id = '\(id)') x WHERE step <> interval '100 ms'
+                """)
+            #expect(fired > 20 && holes == 0)
+            #expect(paused.schedule["run_count"]?.int64 ?? 0 >= fired)
+            let shown = try await fixture.done("schedule.get", #"{"name":"i"}"#, in: "rhythm").schedule
+            #expect(shown["run_count"]?.int64 == fired)
+            // Each went out as the schedule was then: the payloads never go back.
+            let sent = try await fixture.messages(of: "DEMO").filter { $0.subject == "demo.js.rhythm" }
+            let payloads = sent.map { Int(String(decoding: $0.payload, as: UTF8.self)) ?? 0 }
+            #expect(payloads == payloads.sorted() && payloads.count == Int(fired) && Set(payloads).count > 10)
+            _ = try await fixture.done("schedule.delete", #"{"name":"i"}"#, in: "rhythm")
+        }
+
+        @Test("What has a row already is neither fired nor counted again, should a timer come back to it")
+        func meetsItsOwnRows() async throws {
+            let fixture = try await SharedSystem.running.fixture
+            let body =
+                #"{"name":"i","schedule_type":"interval","interval_seconds":0.1,"max_runs":20,"misfire_policy":"fire_all","target_command":"demo.js.again"}"#
+            let id = try await fixture.done("schedule.create", body, in: "again").id
+            let delivered =
+                "SELECT count(*) FROM scheduler.executions WHERE schedule_id = '\(id)' AND state = 'delivered'"
+            #expect(await waitUntil(.seconds(5)) { ((try? await fixture.count(delivered)) ?? 0) >= 3 })
+            _ = try await fixture.done("schedule.pause", #"{"name":"i"}"#, in: "again")
+            try await fixture.database.execute(
+                script: """
+                    UPDATE scheduler.timers SET resume_from = (SELECT min(scheduled_for) FROM scheduler.executions
+                        WHERE schedule_id = '\(id)') WHERE schedule_id = '\(id)'
+                    """)
+            _ = try await fixture.done("schedule.resume", #"{"name":"i","catch_up":true}"#, in: "again")
+            // All of its runs come, none of them twice.
+            #expect(await fixture.waits(until: delivered, is: 20))
+            #expect(
+                await fixture.waits(
+                    until: "SELECT count(*) FROM scheduler.schedules WHERE id = '\(id)' AND state = 'exhausted'", is: 1)
+            )
+            let sent = try await fixture.messages(of: "DEMO").filter { $0.subject == "demo.js.again" }
+            #expect(sent.count == 20)
+            #expect(
+                try await fixture.count("SELECT run_count FROM scheduler.timers WHERE schedule_id = '\(id)'") == 20)
         }
 
         @Test("After the reply to a pause or a deletion nothing fires any more")

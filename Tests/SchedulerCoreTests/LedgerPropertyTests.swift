@@ -49,6 +49,10 @@ import Testing
             runs: Int.random(in: 0..<4, using: &random) == 0 ? Int64.random(in: 1...50, using: &random) : nil)
     }
 
+    private var another: ClaimPlan {
+        planner(every(60)).plan(nextFireAt: at(60), runCount: 0, now: at(60), horizon: at(60))
+    }
+
     /// Claims at random moments, with pauses and resumes between; returns how far the ledger must reach.
     private func live(_ planner: ClaimPlanner, _ random: inout SeededGenerator) -> (Ledger, next: Instant?, Int64) {
         var ledger = Ledger()
@@ -67,7 +71,12 @@ import Testing
                 next = resumed.nextFireAt
             } else {
                 let horizon = now.adding(milliseconds: Int64.random(in: 0...3000, using: &random))
-                let plan = planner.plan(nextFireAt: due, runCount: runs, now: now, horizon: horizon)
+                var room = ClaimRoom(openings: [1, 7, 2000][Int.random(in: 0..<3, using: &random)])
+                // Some other schedule was there before.
+                if Bool.random(using: &random) { _ = room.take(another, late: now) }
+                let plan = planner.plan(
+                    nextFireAt: due, runCount: runs, now: now, horizon: horizon, room: room.left)
+                guard room.take(plan, late: now) else { continue }
                 ledger.write(plan)
                 runs = plan.runCount
                 next = plan.nextFireAt

@@ -8,38 +8,66 @@ import SchedulerWire
 /// Everything that one claiming transaction decided, before it is written: timers that move, executions that open,
 /// occurrences that are skipped, schedules that turn out invalid. Built without I/O.
 struct ClaimBatch {
+    /// A schedule that cannot be fired: its timer stands still from now on, and no other schedule notices.
+    struct Parked {
+        let timer: Timer
+        /// Whom the event names; nil where no row says so, or what it says is no name: then a log line has to do.
+        let names: (namespace: String, name: String)?
+        let fault: String
+    }
+
     let id: ClaimTable.ClaimID
     let now: Instant
+    /// What was due before this came late by an outage.
+    let late: Instant
+    /// What has rows already: it takes no further one, and was counted when it was claimed first.
+    struct Existing {
+        var ids: Set<ExecutionID> = []
+        var counts: [ScheduleID: Int64] = [:]
+    }
+
+    private let existing: Existing
+    private var room: ClaimRoom
     private(set) var timers: [Timer] = []
     private(set) var openings: [ExecutionTable.Opening] = []
     private(set) var skipped: [(execution: Execution, schedule: CompiledSchedule)] = []
-    private(set) var invalid: [(timer: Timer, schedule: CompiledSchedule, fault: String)] = []
+    private(set) var parked: [Parked] = []
     /// What each opening needs when it is fired, in the order of the openings.
     private var planned: [(fire: PlannedFire, schedule: CompiledSchedule, isLast: Bool)] = []
 
-    init(id: ClaimTable.ClaimID, now: Instant) {
+    init(id: ClaimTable.ClaimID, now: Instant, late: Instant, room: ClaimRoom, existing: Existing) {
+        self.existing = existing
         self.id = id
         self.now = now
+        self.late = late
+        self.room = room
     }
+
+    /// How many timers this claim moves.
+    var count: Int { timers.count + parked.count }
+    /// Nothing more may be added.
+    var isFull: Bool { room.isFull }
+    /// Something that is due was left for another claim.
+    var leavesMore: Bool { room.isFull || room.hasRefused }
 
     /// Schedules whose last occurrence was skipped: no record will come that could exhaust them.
     private var over: [ScheduleID] = []
 
     var executionIDs: [ExecutionID] { openings.map(\.id) + skipped.map(\.execution.id) }
-    var isEmpty: Bool { timers.isEmpty && invalid.isEmpty }
 
-    /// Decides over one due timer.
+    /// Decides over one due timer. What does not fit is left as it is.
     mutating func add(_ due: TimerTable.Due, schedule: CompiledSchedule, horizon: Instant) {
-        var timer = due.timer
         if let fault = schedule.fault {
-            timer.fireSequence += 1
-            timer.resumeFrom = due.nextFireAt.adding(milliseconds: -schedule.planner.offset)
-            timer.nextFireAt = nil
-            invalid.append((timer, schedule, fault))
+            park(
+                due, offset: schedule.planner.offset, names: (schedule.namespace, schedule.name),
+                fault: fault.description)
             return
         }
+        var timer = due.timer
         let plan = schedule.planner.plan(
-            nextFireAt: due.nextFireAt, runCount: timer.runCount, now: now, horizon: horizon)
+            nextFireAt: due.nextFireAt, runCount: timer.runCount - (existing.counts[schedule.id] ?? 0), now: now,
+            horizon: horizon, room: room.left)
+        guard room.take(plan, late: late) else { return }
         for run in plan.skips { skip(run, of: schedule, &timer) }
         for fire in plan.fires {
             timer.fireSequence += 1
@@ -59,6 +87,23 @@ struct ClaimBatch {
         if plan.isLast, plan.fires.isEmpty { over.append(schedule.id) }
     }
 
+    /// Sets aside a timer whose schedule cannot be read, or is gone.
+    mutating func add(_ due: TimerTable.Due, without unreadable: ScheduleTable.Unreadable?) {
+        park(
+            due, offset: unreadable?.offset ?? 0, names: unreadable?.names,
+            fault: unreadable?.fault ?? "the timer has no schedule")
+    }
+
+    private mutating func park(
+        _ due: TimerTable.Due, offset: Int64, names: (namespace: String, name: String)?, fault: String
+    ) {
+        var timer = due.timer
+        timer.fireSequence += 1
+        timer.resumeFrom = due.nextFireAt.adding(milliseconds: -offset)
+        timer.nextFireAt = nil
+        parked.append(Parked(timer: timer, names: names, fault: fault))
+    }
+
     private mutating func skip(_ run: SkipRun, of schedule: CompiledSchedule, _ timer: inout Timer) {
         skipped += run.executions(
             of: schedule.id, offset: schedule.planner.offset, trigger: schedule.planner.trigger,
@@ -66,25 +111,33 @@ struct ClaimBatch {
         ).map { ($0, schedule) }
     }
 
-    /// Leaves out occurrences that have rows already. That takes a fault elsewhere; they must not fire again.
-    mutating func leaveOut(_ existing: Set<ExecutionID>) {
-        let kept = zip(openings, planned).filter { !existing.contains($0.0.id) }
+    /// Leaves out occurrences that have rows already: of a claim that was committed when earlier ones of the schedule were
+    /// given back. They must not fire again.
+    mutating func leaveOutExisting() {
+        guard !existing.ids.isEmpty else { return }
+        let kept = zip(openings, planned).filter { !existing.ids.contains($0.0.id) }
         openings = kept.map(\.0)
         planned = kept.map(\.1)
     }
 
+    /// What another try at this claim must know.
+    func existing(_ ids: Set<ExecutionID>) -> Existing {
+        var existing = Existing(ids: ids)
+        for opening in openings where ids.contains(opening.id) {
+            existing.counts[opening.occurrence.schedule, default: 0] += 1
+        }
+        return existing
+    }
+
     /// The fires, once the transaction is committed.
-    /// - Parameter late: what was due before this came late by an outage.
-    func fires(late: Instant) -> (fires: [Fire], claim: OpenClaim) {
+    func fires() -> (fires: [Fire], claim: OpenClaim) {
         let claim = OpenClaim(id, executions: openings.count + skipped.count)
         let fires = zip(openings, planned).map { opening, planned in
-            let kind: FireClass =
-                planned.fire.isMisfired ? .misfired : opening.dueAt < late ? .withinGrace : .onTime
-            return Fire(
+            Fire(
                 id: opening.id, schedule: planned.schedule, claim: claim,
                 scheduledFor: opening.occurrence.scheduledFor, dueAt: opening.dueAt, fence: opening.fence,
                 generation: opening.occurrence.generation, missedCount: opening.missedCount,
-                trigger: opening.trigger, kind: kind, isLast: planned.isLast)
+                trigger: opening.trigger, kind: planned.fire.fireClass(late: late), isLast: planned.isLast)
         }
         return (fires, claim)
     }
@@ -101,19 +154,20 @@ struct ClaimBatch {
     }
 
     /// The writes of the transaction, in the one order that all claims follow.
-    func calls(by instance: InstanceID) -> [Call] {
-        var calls = [InstanceTable.hold(instance)]
-        if !timers.isEmpty { calls.append(TimerTable.advance(timers)) }
-        if !openings.isEmpty { calls.append(ExecutionTable.open(openings, by: instance, at: now)) }
-        if !skipped.isEmpty { calls.append(ExecutionTable.skip(skipped.map(\.execution), at: now)) }
+    func writes(by instance: InstanceID) -> Writes {
+        var writes = Writes([InstanceTable.hold(instance)])
+        if !timers.isEmpty { writes += [TimerTable.advance(timers)] }
+        if !openings.isEmpty { writes += [ExecutionTable.open(openings, by: instance, at: now)] }
+        if !skipped.isEmpty { writes += [ExecutionTable.skip(skipped.map(\.execution), at: now)] }
         let ids = executionIDs
-        if !ids.isEmpty { calls.append(ClaimTable.insert(id, by: instance, at: now, executions: ids)) }
-        if !over.isEmpty { calls.append(ExhaustionTable.exhaust(over.sorted(), at: now)) }
-        for (timer, schedule, fault) in invalid {
-            calls += InvalidTable.invalidate(
-                timer, namespace: schedule.namespace, name: schedule.name, fault: fault, at: now)
+        if !ids.isEmpty { writes += [ClaimTable.insert(id, by: instance, at: now, executions: ids)] }
+        if !over.isEmpty { writes.exhaustIdle(over.sorted(), at: now) }
+        for parked in parked {
+            writes += InvalidTable.invalidate(parked.timer, fault: parked.fault, at: now)
+            guard let names = parked.names else { continue }
+            writes.audit(InvalidTable.entry(parked.timer, names: names, fault: parked.fault, at: now))
         }
-        return calls
+        return writes
     }
 }
 

@@ -1,3 +1,4 @@
+package import Logging
 import NATSClient
 package import PostgresClient
 package import Recurrence
@@ -17,6 +18,8 @@ package final class Claimer: Sendable {
     /// How many late, and how many misfired, occurrences may wait in memory for their rate.
     private static let mostLate = 4000
     private static let mostMisfired = 500
+    /// Executions that one claiming transaction opens at most, in batches: more timers than fit are left for the next.
+    private static let mostBatches = 2
     /// What divides late from misfired in the scan; each schedule's own grace decides afterwards.
     private static let usualGrace: Int64 = 300_000
 
@@ -45,6 +48,7 @@ package final class Claimer: Sendable {
     private let gate: @Sendable () -> ClaimGate
     private let deliver: @Sendable (_ fires: [Fire], _ skipped: [EventTeller.Owed]) -> Void
     private let load: @Sendable () -> (late: Int, misfired: Int)
+    private let logger: Logger
     private let state = Mutex(State())
     private let wakeup = Wakeup()
 
@@ -61,8 +65,9 @@ package final class Claimer: Sendable {
     package init(
         instance: InstanceID, configuration: EngineConfiguration, clock: PostgresClock, compiler: ScheduleCompiler,
         gate: @escaping @Sendable () -> ClaimGate, load: @escaping @Sendable () -> (late: Int, misfired: Int),
-        deliver: @escaping @Sendable (_ fires: [Fire], _ skipped: [EventTeller.Owed]) -> Void
+        logger: Logger, deliver: @escaping @Sendable (_ fires: [Fire], _ skipped: [EventTeller.Owed]) -> Void
     ) {
+        self.logger = logger
         self.instance = instance
         self.configuration = configuration
         self.clock = clock
@@ -159,17 +164,17 @@ package final class Claimer: Sendable {
             let window = ClaimWindow(
                 from: from, horizon: now.adding(milliseconds: state.withLock { $0.lookahead }),
                 share: gate.share, overdue: now.adding(milliseconds: -Self.overdue), limit: configuration.batch,
-                except: gate.heldBack)
+                room: ClaimRoom(openings: mostOpenings), except: gate.heldBack)
             let begun = MonotonicClock.now()
-            var claimed: [Int]
+            var claimed: [Claimed]
             if isFull {
                 async let other = claimOnce(window, late: from, on: second)
                 claimed = [try await claimOnce(window, late: from, on: first), try await other]
             } else {
                 claimed = [try await claimOnce(window, late: from, on: first)]
             }
-            isFull = claimed.contains { $0 >= configuration.batch }
-            if isFull { measure(claimed.reduce(0, +), since: begun) }
+            isFull = claimed.contains(where: \.leavesMore)
+            if isFull { measure(claimed.reduce(0) { $0 + $1.timers }, since: begun) }
         } while isFull && self.gate().refusal == nil && !Task.isCancelled
         return !isFull
     }
@@ -179,29 +184,36 @@ package final class Claimer: Sendable {
         state.withLock { $0.claimsPerSecond = 0.7 * $0.claimsPerSecond + 0.3 * Double(claimed) / seconds }
     }
 
+    private var mostOpenings: Int { Self.mostBatches * configuration.batch }
+
+    /// Late ones, then misfired ones. Each schedule's own grace divides the two, so the first portion meets misfired ones
+    /// as well: both have a half of their room, and neither can starve the other.
     /// - Returns: whether nothing was found and nothing can have been left.
     private func claimLate(
         _ gate: ClaimGate, before late: Instant, on connection: PostgresConnection
     ) async throws -> Bool {
         let now = clock.now()
+        let grace = now.adding(milliseconds: -Self.usualGrace)
         let waiting = load()
+        let room = (late: Self.mostLate - waiting.late, misfired: Self.mostMisfired - waiting.misfired)
         let portions = [
-            (from: now.adding(milliseconds: -Self.usualGrace), through: late, room: Self.mostLate - waiting.late),
-            (
-                from: Instant.earliest, through: min(late, now.adding(milliseconds: -Self.usualGrace)),
-                room: Self.mostMisfired - waiting.misfired
-            ),
+            (from: grace, through: late, late: room.late, misfired: room.misfired / 2),
+            (from: Instant.earliest, through: min(late, grace), late: room.late, misfired: (room.misfired + 1) / 2),
         ]
         var isClear = true
         for portion in portions where portion.from < portion.through {
-            guard portion.room > 0 else {
+            let most = max(portion.late, portion.misfired)
+            guard most > 0 else {
                 isClear = false
                 continue
             }
             let window = ClaimWindow(
                 from: portion.from, horizon: portion.through, share: gate.share, overdue: portion.through,
-                limit: min(configuration.batch, portion.room), except: gate.heldBack)
-            if try await claimOnce(window, late: late, on: connection) > 0 { isClear = false }
+                limit: min(configuration.batch, most),
+                room: ClaimRoom(openings: mostOpenings, late: portion.late, misfired: portion.misfired),
+                except: gate.heldBack)
+            let claimed = try await claimOnce(window, late: late, on: connection)
+            if claimed.timers > 0 || claimed.leavesMore { isClear = false }
         }
         return isClear
     }
@@ -213,68 +225,94 @@ package struct ClaimWindow: Sendable {
     package let horizon: Instant
     package let share: [Int16]
     package let overdue: Instant
+    /// Timers.
     package let limit: Int
+    /// Executions.
+    package let room: ClaimRoom
     /// Schedules that are left alone.
     package let except: [ScheduleID]
+}
+
+/// What one claiming transaction took.
+struct Claimed: Sendable {
+    var timers = 0
+    /// It took something, and more is due: another one follows at once.
+    var leavesMore = false
+    /// The events of schedules that it changed.
+    var told: [EventTeller.Owed] = []
 }
 
 // MARK: - One transaction
 
 extension Claimer {
-    /// One claiming transaction. - Returns: how many timers it took.
-    func claimOnce(_ window: ClaimWindow, late: Instant, on connection: PostgresConnection) async throws -> Int {
+    /// One claiming transaction.
+    func claimOnce(_ window: ClaimWindow, late: Instant, on connection: PostgresConnection) async throws -> Claimed {
         var random = SystemRandomNumberGenerator()
         let id = ClaimTable.ClaimID(.version7(at: clock.now(), random: &random))
-        var existing: Set<ExecutionID> = []
+        var existing = ClaimBatch.Existing()
         while true {
             let attempt = Mutex<ClaimBatch?>(nil)
             do {
                 let taken = try await connection.transaction { [existing] transaction in
-                    try await self.claim(window, id: id, leavingOut: existing, in: transaction) { batch in
+                    try await self.claim(window, id: id, late: late, leavingOut: existing, in: transaction) { batch in
                         attempt.withLock { $0 = batch }
                     }
                 }
-                if let batch = attempt.withLock({ $0 }) { hand(batch, late: late) }
+                if let batch = attempt.withLock({ $0 }) { hand(batch, taken.told) }
                 return taken
-            } catch let error as PostgresError where error.code == .uniqueViolation && existing.isEmpty {
+            } catch let error as PostgresError where error.code == .uniqueViolation && existing.ids.isEmpty {
                 guard let batch = attempt.withLock({ $0 }) else { throw error }
-                existing = try await ExecutionTable.existing(among: batch.openings.map(\.id), on: connection)
-                if existing.isEmpty { throw error }
+                let ids = try await ExecutionTable.existing(among: batch.openings.map(\.id), on: connection)
+                if ids.isEmpty { throw error }
+                existing = batch.existing(ids)
             } catch let error as PostgresError where error.code == .commitUnknown {
                 guard let batch = attempt.withLock({ $0 }) else { throw error }
-                if try await wasCommitted(batch, on: connection) { hand(batch, late: late) }
-                return batch.timers.count
+                if try await wasCommitted(batch, on: connection) { hand(batch, []) }
+                return Claimed(timers: batch.count)
             }
         }
     }
 
     private func claim(
-        _ window: ClaimWindow, id: ClaimTable.ClaimID, leavingOut existing: Set<ExecutionID>,
+        _ window: ClaimWindow, id: ClaimTable.ClaimID, late: Instant, leavingOut existing: ClaimBatch.Existing,
         in transaction: PostgresTransaction, keep: (ClaimBatch) -> Void
-    ) async throws -> Int {
+    ) async throws -> Claimed {
         let due = try await TimerTable.takeDue(
             from: window.from, through: window.horizon, share: window.share, overdue: window.overdue,
             limit: window.limit, except: window.except, in: transaction)
-        guard !due.isEmpty else { return 0 }
+        guard !due.isEmpty else { return Claimed() }
         let schedules = try await compiler.schedules(
             for: due.map { ($0.timer.schedule, $0.timer.version) }, in: transaction)
-        var batch = ClaimBatch(id: id, now: clock.now())
-        for timer in due {
-            // A timer without a schedule is left as it is; the store's own checks tell of it.
-            guard let schedule = schedules[timer.timer.schedule] else { continue }
-            batch.add(timer, schedule: schedule, horizon: window.horizon)
+        var batch = ClaimBatch(id: id, now: clock.now(), late: late, room: window.room, existing: existing)
+        for timer in due where !batch.isFull {
+            if let schedule = schedules.ready[timer.timer.schedule] {
+                batch.add(timer, schedule: schedule, horizon: window.horizon)
+            } else {
+                batch.add(timer, without: schedules.unreadable[timer.timer.schedule])
+            }
         }
-        if !existing.isEmpty { batch.leaveOut(existing) }
+        guard batch.count > 0 else { return Claimed() }
+        batch.leaveOutExisting()
         keep(batch)
         FailPoint.claimLocked.reach()
-        try await transaction.commit(with: batch.calls(by: instance))
+        let writes = batch.writes(by: instance)
+        let rows = try await transaction.commit(with: writes.calls)
         FailPoint.claimCommitted.reach()
-        return due.count
+        return Claimed(
+            timers: batch.count, leavesMore: due.count >= window.limit || batch.leavesMore,
+            told: try writes.owed(rows))
     }
 
-    private func hand(_ batch: ClaimBatch, late: Instant) {
-        let (fires, claim) = batch.fires(late: late)
-        deliver(fires, batch.skipEvents(claim))
+    /// - Parameter changes: the events of schedules that the claim changed.
+    private func hand(_ batch: ClaimBatch, _ changes: [EventTeller.Owed]) {
+        for parked in batch.parked {
+            // Where an event tells of it, the log need not cry.
+            logger.log(
+                level: parked.names == nil ? .error : .notice, "a schedule cannot be fired, and is set aside",
+                metadata: ["schedule": "\(parked.timer.schedule)", "reason": "\(parked.fault)"])
+        }
+        let (fires, claim) = batch.fires()
+        deliver(fires, batch.skipEvents(claim) + changes)
     }
 
     /// Learns whether a claim whose COMMIT got no answer took place: writing its journal row again waits for the old

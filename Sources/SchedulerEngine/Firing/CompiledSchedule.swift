@@ -16,15 +16,14 @@ package final class CompiledSchedule: Sendable {
     package let payload: [UInt8]
     package let payloadSHA256: String
     package let planner: ClaimPlanner
-    let subject: Subject
+    /// Nil where the target cannot be published on at all, which is a fault.
+    let subject: Subject?
     let fixedHeaders: [(name: HeaderName, value: String)]
     let fixedHeaderBytes: Int
-    /// What is wrong with it: it cannot be fired, and becomes `invalid` when it is claimed.
-    package let fault: String?
+    /// Everything that keeps it from being fired; with any it becomes `invalid` when it is claimed.
+    package let faults: [ScheduleFault]
 
-    init(
-        _ schedule: Schedule, zones: ZoneLookup, rules: TargetRules
-    ) throws {
+    init(_ schedule: Schedule, zones: ZoneLookup, rules: TargetRules) {
         let definition = schedule.definition
         id = schedule.id
         version = schedule.version
@@ -35,36 +34,69 @@ package final class CompiledSchedule: Sendable {
         priority = definition.priority
         payload = definition.payload
         payloadSHA256 = Digest.hexadecimal(Digest.sha256(definition.payload))
-        var faults: [String] = []
+        var faults: [ScheduleFault] = []
         var source = OccurrenceSource(recurrence: .once(.latest))
         do { source = try definition.timing.source(anchor: schedule.anchor, zones: zones) } catch {
-            faults.append("\(error.field): \(error)")
+            faults.append(ScheduleFault(.timing, "\(error.field): \(error)"))
         }
         planner = ClaimPlanner(
             source: source, rule: definition.misfire, offset: schedule.spreadOffset,
             runLimit: definition.timing.runLimit, trigger: definition.timing.trigger)
-        subject = try Subject(definition.target.description)
-        fixedHeaders = try Self.fixedHeaders(of: schedule)
-        fixedHeaderBytes = fixedHeaders.reduce(0) { $0 + $1.name.description.utf8.count + $1.value.utf8.count + 4 }
         do {
             try rules.check(
                 definition.target, delivery: definition.delivery, payloadBytes: definition.payload.count,
                 for: schedule.namespace)
         } catch {
-            faults.append(error.description)
+            faults.append(ScheduleFault(.target(error.code), error.description))
         }
-        fault = faults.first
+        var headers = Self.ownHeaders(of: schedule)
+        var subject: Subject?
+        do {
+            subject = try Subject(definition.target.description)
+            for header in definition.headers { headers.append((try HeaderName(header.name), header.value)) }
+        } catch {
+            faults.append(ScheduleFault(.message, error.description))
+        }
+        self.subject = subject
+        fixedHeaders = headers
+        fixedHeaderBytes = headers.reduce(0) { $0 + $1.name.description.utf8.count + $1.value.utf8.count + 4 }
+        self.faults = faults
     }
 
-    private static func fixedHeaders(of schedule: Schedule) throws -> [(name: HeaderName, value: String)] {
-        var headers: [(name: HeaderName, value: String)] = [
+    /// Why it cannot be fired, in short.
+    package var fault: ScheduleFault? { faults.first }
+
+    /// Why nothing of it may be published, be it claimed or asked for already. A fault of the timing is none: that only
+    /// says that no further occurrences can be told.
+    package var publishingFault: ScheduleFault? { faults.first { $0.kind != .timing } }
+
+    private static func ownHeaders(of schedule: Schedule) -> [(name: HeaderName, value: String)] {
+        [
             (FiredHeader.scheduleID, schedule.id.description),
             (FiredHeader.scheduleName, schedule.definition.name.description),
             (FiredHeader.namespace, schedule.namespace.description),
             (HeaderName.contentType, "application/json"),
         ]
-        for header in schedule.definition.headers { headers.append((try HeaderName(header.name), header.value)) }
-        return headers
+    }
+}
+
+/// Why a schedule cannot be fired (semantics.md §3).
+package struct ScheduleFault: Hashable, Sendable, CustomStringConvertible {
+    package enum Kind: Hashable, Sendable {
+        /// Its occurrences cannot be told: its zone is gone, or its expression is none that this version reads.
+        case timing
+        /// The allow-list refuses it, or its payload.
+        case target(TargetRules.Refusal.Code)
+        /// A subject or header that no message can have.
+        case message
+    }
+
+    package let kind: Kind
+    package let description: String
+
+    init(_ kind: Kind, _ description: String) {
+        self.kind = kind
+        self.description = description
     }
 }
 

@@ -94,6 +94,17 @@ package final class Fire: @unchecked Sendable {
     }
 }
 
+extension Fire {
+    /// The same execution of a schedule that was changed meanwhile. Only for one that is held by nobody: taken back, and
+    /// never handed to NATS.
+    func refreshed(as schedule: CompiledSchedule) -> Fire {
+        Fire(
+            id: id, schedule: schedule, claim: claim, scheduledFor: scheduledFor, dueAt: dueAt, fence: fence,
+            attempt: attempt, generation: generation, missedCount: missedCount, ordinal: ordinal, origin: origin,
+            trigger: trigger, kind: kind, isLast: isLast, payload: payload, outcome: outcome)
+    }
+}
+
 /// How a fire ended.
 package struct EndedFire: Sendable {
     package let fire: Fire
@@ -177,7 +188,10 @@ extension Fire {
         if missedCount > 0 { try headers.append(FiredHeader.missedCount, String(missedCount)) }
         try headers.append(FiredHeader.traceparent, traceparent)
         for header in schedule.fixedHeaders { try headers.append(header.name, header.value) }
-        return OutgoingMessage(subject: schedule.subject, headers: headers, payload: payload ?? schedule.payload)
+        guard let subject = schedule.subject else {
+            throw NATSError(.invalidSubject, "The schedule's target is no subject to publish on.")
+        }
+        return OutgoingMessage(subject: subject, headers: headers, payload: payload ?? schedule.payload)
     }
 
     /// W3C trace context: the execution is the trace, the attempt the span; the same on every instance.

@@ -10,18 +10,25 @@ import SchedulerWire
 /// The row goes, the counter and the timer go back, as if nobody had claimed it; where the command has ended the
 /// occurrence's time meanwhile (a deletion, another timing), what was due before that is written down as skipped, what
 /// was not is no occurrence any more.
+///
+/// Where the command changed neither the time nor the state (another payload, say), the claim stands: the execution is
+/// fired as the schedule is now. Given back a moment before its time, it would meet the next one at its second claim,
+/// and a misfire policy would decide over occurrences that nobody missed.
 package final class Recaller: Sendable {
     private let instance: InstanceID
     private let clock: PostgresClock
+    private let compiler: ScheduleCompiler
     private let publisher: Publisher
     private let records: RecordQueue
     private let teller: EventTeller
 
     package init(
-        instance: InstanceID, clock: PostgresClock, publisher: Publisher, records: RecordQueue, teller: EventTeller
+        instance: InstanceID, clock: PostgresClock, compiler: ScheduleCompiler, publisher: Publisher,
+        records: RecordQueue, teller: EventTeller
     ) {
         self.instance = instance
         self.clock = clock
+        self.compiler = compiler
         self.publisher = publisher
         self.records = records
         self.teller = teller
@@ -33,7 +40,7 @@ package final class Recaller: Sendable {
         if !sent.isEmpty { records.hurry() }
         guard !withdrawn.isEmpty else { return }
         do {
-            try await giveBack(withdrawn, of: schedule, on: connection)
+            try await giveBack(withdrawn, of: schedule, mayKeep: true, on: connection)
         } catch {
             // Nothing was given back: they stay this instance's, and the record tells.
             publisher.admitAgain(withdrawn)
@@ -49,18 +56,43 @@ package final class Recaller: Sendable {
             .sorted { $0.dueAt < $1.dueAt }
         let deadline = ContinuousClock.now + .seconds(1)
         for (schedule, fires, _) in withdrawn where ContinuousClock.now < deadline {
-            try await giveBack(fires, of: schedule, on: connection)
+            try await giveBack(fires, of: schedule, mayKeep: false, on: connection)
         }
     }
 
-    private func giveBack(_ fires: [Fire], of id: ScheduleID, on connection: PostgresConnection) async throws {
+    /// What became of claims that were taken back.
+    private enum Outcome: Sendable {
+        /// They stand, as the schedule is now.
+        case kept(CompiledSchedule, Set<ExecutionID>)
+        /// They are gone; what was skipped instead is owed its events.
+        case givenBack([EventTeller.Owed])
+    }
+
+    /// Keeps what was taken back, as the schedule is now, if its time and state are what they were.
+    private func keep(
+        _ fires: [Fire], _ schedule: Schedule, _ timer: Timer, in transaction: PostgresTransaction
+    ) async throws -> Outcome? {
+        guard schedule.state == .active, fires.allSatisfy({ $0.generation == timer.generation }) else { return nil }
+        let compiled = compiler.compile(schedule)
+        guard compiled.fault == nil else { return nil }
+        let kept = try await RecallTable.refresh(
+            fires.map(\.id), of: instance, version: schedule.version, in: transaction)
+        return .kept(compiled, kept)
+    }
+
+    private func giveBack(
+        _ fires: [Fire], of id: ScheduleID, mayKeep: Bool, on connection: PostgresConnection
+    ) async throws {
         var random = SystemRandomNumberGenerator()
         let claim = ClaimTable.ClaimID(.version7(at: clock.now(), random: &random))
-        let (skipped, _) = try await SettledTransaction.run(on: connection) {
-            [self] transaction -> (value: [EventTeller.Owed], calls: [Call]) in
+        let (outcome, _) = try await SettledTransaction.run(on: connection) {
+            [self] transaction -> (value: Outcome, calls: [Call]) in
             guard var timer = try await TimerTable.lock(id, in: transaction),
-                let schedule = try await ScheduleTable.fetch([id], on: transaction).first
-            else { return ([], []) }
+                let schedule = try await ScheduleTable.fetch([id], on: transaction).schedules.first
+            else { throw EngineError(.unreadable, "schedule \(id) cannot be read: its claims cannot be given back") }
+            if mayKeep, let kept = try await keep(fires, schedule, timer, in: transaction) {
+                return (kept, [InstanceTable.hold(instance)])
+            }
             let given = try await RecallTable.giveBack(fires.map(\.id), of: instance, in: transaction)
             let now = clock.now()
             let own = given.filter { $0.origin == .time }
@@ -82,10 +114,21 @@ package final class Recaller: Sendable {
                 calls.append(ExecutionTable.skip(skipped, at: now))
                 calls.append(ClaimTable.insert(claim, by: instance, at: now, executions: skipped.map(\.id)))
             }
-            return (Self.events(of: skipped, schedule, OpenClaim(claim, executions: skipped.count), now), calls)
+            let events = Self.events(of: skipped, schedule, OpenClaim(claim, executions: skipped.count), now)
+            return (.givenBack(events), calls)
         }
-        teller.settleWithoutEvent(fires.map(\.claim))
-        teller.owe(skipped)
+        follow(outcome, of: fires)
+    }
+
+    private func follow(_ outcome: Outcome, of fires: [Fire]) {
+        switch outcome {
+        case .kept(let schedule, let kept):
+            publisher.admit(fires.filter { kept.contains($0.id) }.map { $0.refreshed(as: schedule) })
+            teller.settleWithoutEvent(fires.filter { !kept.contains($0.id) }.map(\.claim))
+        case .givenBack(let skipped):
+            teller.settleWithoutEvent(fires.map(\.claim))
+            teller.owe(skipped)
+        }
     }
 
     private static func events(

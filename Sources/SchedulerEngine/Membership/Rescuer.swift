@@ -1,3 +1,4 @@
+package import Logging
 import NATSClient
 package import PostgresClient
 import Recurrence
@@ -12,19 +13,24 @@ import Synchronization
 /// The journal row is taken whole and under a lock that others pass over, so two rescuers never hold one claim. What is
 /// published twice by this, a stream refuses by its `Nats-Msg-Id`; where the stream's memory may have ended meanwhile,
 /// the execution is marked `uncertain` (``DispatchDecision/isUncertain``).
+///
+/// What may not be published any more ends here: `skipped/target_revoked` where the allow-list has changed meanwhile,
+/// `dead` where the schedule cannot be read or is gone. One such schedule keeps no other execution of its claim waiting.
 package final class Rescuer: Sendable {
     private let instance: InstanceID
     private let clock: PostgresClock
     private let compiler: ScheduleCompiler
+    private let logger: Logger
     private let deliver: @Sendable (_ fires: [Fire], _ events: [EventTeller.Owed]) -> Void
 
     package init(
-        instance: InstanceID, clock: PostgresClock, compiler: ScheduleCompiler,
+        instance: InstanceID, clock: PostgresClock, compiler: ScheduleCompiler, logger: Logger,
         deliver: @escaping @Sendable (_ fires: [Fire], _ events: [EventTeller.Owed]) -> Void
     ) {
         self.instance = instance
         self.clock = clock
         self.compiler = compiler
+        self.logger = logger
         self.deliver = deliver
     }
 
@@ -38,52 +44,66 @@ package final class Rescuer: Sendable {
     /// What is left is read before it is adopted, in one transaction whose outcome is always learned: an adopted claim
     /// that this instance did not know of would be nobody's, for as long as the instance lives.
     private func rescueOne(on connection: PostgresConnection) async throws -> Bool {
-        let (abandoned, _) = try await SettledTransaction.run(on: connection) {
-            [self] transaction -> (value: Abandoned?, calls: [Call]) in
+        let (taken, rows) = try await SettledTransaction.run(on: connection) {
+            [self] transaction -> (value: (Abandoned, Writes)?, calls: [Call]) in
             guard let claim = try await ClaimTable.takeAbandoned(in: transaction) else { return (nil, []) }
             let rows = try await ClaimTable.rows(of: claim.executions, on: transaction)
-            let schedules = try await ScheduleTable.fetch(Array(Set(rows.map(\.execution.schedule))), on: transaction)
-            return (
-                Abandoned(id: claim.id, executions: claim.executions, rows: rows, schedules: schedules),
-                [InstanceTable.hold(instance)]
-                    + ClaimTable.adopt(claim.id, executions: claim.executions, by: instance)
-            )
+            let fetched = try await ScheduleTable.fetch(Array(Set(rows.map(\.execution.schedule))), on: transaction)
+            let abandoned = Abandoned(claim.id, claim.executions, rows, holders(of: fetched), at: clock.now())
+            let writes = writes(adopting: abandoned)
+            return ((abandoned, writes), writes.calls)
         }
-        guard let abandoned else { return false }
+        guard let (abandoned, writes) = taken else { return false }
+        if let rows { deliver([], try writes.owed(rows)) }
+        for (id, words) in abandoned.given { log(id, words) }
         try await resume(abandoned, on: connection)
         return true
     }
 
-    private struct Abandoned: Sendable {
-        let id: ClaimTable.ClaimID
-        let executions: [ExecutionID]
-        let rows: [(execution: Execution, payload: [UInt8]?)]
-        let schedules: [Schedule]
+    private func log(_ id: ExecutionID, _ words: String) {
+        logger.error(
+            "an execution of a lost member cannot be published, and is given up",
+            metadata: ["execution": "\(id)", "reason": "\(words)"])
+    }
+
+    private func holders(of fetched: ScheduleTable.Fetched) -> [ScheduleID: Holder] {
+        var holders: [ScheduleID: Holder] = [:]
+        for schedule in fetched.schedules { holders[schedule.id] = .ready(compiler.compile(schedule)) }
+        for unreadable in fetched.unreadable { holders[unreadable.id] = .unreadable(unreadable) }
+        return holders
+    }
+
+    /// The writes of a rescue. Timers before rows, as everybody locks them.
+    private func writes(adopting abandoned: Abandoned) -> Writes {
+        var writes = Writes([InstanceTable.hold(instance)])
+        let over = Set(abandoned.endings.map(\.schedule)).sorted()
+        if !over.isEmpty { writes += [ExhaustionTable.lock(over)] }
+        writes += ClaimTable.adopt(abandoned.id, executions: abandoned.executions, by: instance)
+        if !over.isEmpty {
+            writes += [ExecutionTable.end(abandoned.endings.map(\.ending), by: instance, at: abandoned.now)]
+            writes.exhaustIdle(over, at: abandoned.now)
+        }
+        return writes
     }
 
     /// Builds anew what the claim's first owner held in memory.
     private func resume(_ abandoned: Abandoned, on connection: PostgresConnection) async throws {
-        let (id, ids, rows) = (abandoned.id, abandoned.executions, abandoned.rows)
-        let schedules = Dictionary(
-            try abandoned.schedules.map { ($0.id, try compiler.compile($0)) }, uniquingKeysWith: { first, _ in first })
-        let claim = OpenClaim(id, executions: ids.count)
+        let claim = OpenClaim(abandoned.id, executions: abandoned.executions.count)
         var fires: [Fire] = []
         var events: [EventTeller.Owed] = []
-        var settled = ids.count - rows.count
-        for (execution, payload) in rows {
-            guard let schedule = schedules[execution.schedule] else {
-                settled += 1
-                continue
-            }
-            if execution.state == .claimed {
+        var settled = abandoned.executions.count - abandoned.rows.count
+        for (execution, payload) in abandoned.rows {
+            if execution.state == .claimed, case .ready(let schedule) = abandoned.holders[execution.schedule] {
                 fires.append(fire(execution, payload, of: schedule, claim))
+            } else if let event = event(execution, payload, of: abandoned.holders[execution.schedule], claim) {
+                events.append(event)
             } else {
-                events.append(event(execution, payload, of: schedule, claim))
+                settled += 1
             }
         }
         deliver(fires, events)
         // Given back by the dead member, or of a schedule long forgotten: nothing is owed for them.
-        if settled > 0, claim.settle(settled) { try await settle(id, on: connection) }
+        if settled > 0, claim.settle(settled) { try await settle(abandoned.id, on: connection) }
     }
 
     private func settle(_ id: ClaimTable.ClaimID, on connection: PostgresConnection) async throws {
@@ -105,13 +125,92 @@ package final class Rescuer: Sendable {
             sentSince: sendable <= clock.now() ? sendable : nil)
     }
 
+    /// Nil where nobody knows what the schedule was called: then there is no subject to tell it on.
     private func event(
-        _ execution: Execution, _ payload: [UInt8]?, of schedule: CompiledSchedule, _ claim: OpenClaim
-    ) -> EventTeller.Owed {
-        let hash = payload.map { Digest.hexadecimal(Digest.sha256($0)) } ?? schedule.payloadSHA256
+        _ execution: Execution, _ payload: [UInt8]?, of holder: Holder?, _ claim: OpenClaim
+    ) -> EventTeller.Owed? {
+        let names: (namespace: String, name: String)
+        var hash = payload.map { Digest.hexadecimal(Digest.sha256($0)) }
+        switch holder {
+        case .ready(let schedule):
+            names = (schedule.namespace, schedule.name)
+            hash = hash ?? schedule.payloadSHA256
+        case .unreadable(let unreadable):
+            guard let known = unreadable.names else { return nil }
+            names = known
+        case nil: return nil
+        }
         let event = ExecutionEvent(
-            execution, scheduleName: schedule.name, namespace: schedule.namespace, payloadSHA256: hash,
+            execution, scheduleName: names.name, namespace: names.namespace, payloadSHA256: hash,
             finishedAt: execution.finishedAt ?? clock.now())
         return .execution(event, claim)
+    }
+}
+
+extension Rescuer {
+    /// What there is of a schedule.
+    fileprivate enum Holder: Sendable {
+        case ready(CompiledSchedule)
+        case unreadable(ScheduleTable.Unreadable)
+    }
+
+    /// A claim that was taken over, and what of it ends at once.
+    fileprivate struct Abandoned: Sendable {
+        let id: ClaimTable.ClaimID
+        let executions: [ExecutionID]
+        let holders: [ScheduleID: Holder]
+        let now: Instant
+        /// As they will stand once the rescue is committed.
+        private(set) var rows: [(execution: Execution, payload: [UInt8]?)]
+        private(set) var endings: [(schedule: ScheduleID, ending: ExecutionTable.Ending)] = []
+        /// What is given up for a fault of ours or of the database, for the log.
+        private(set) var given: [(id: ExecutionID, words: String)] = []
+
+        init(
+            _ id: ClaimTable.ClaimID, _ executions: [ExecutionID],
+            _ rows: [(execution: Execution, payload: [UInt8]?)], _ holders: [ScheduleID: Holder], at now: Instant
+        ) {
+            self.id = id
+            self.executions = executions
+            self.holders = holders
+            self.now = now
+            self.rows = rows
+            for index in rows.indices where rows[index].execution.state == .claimed { decide(index) }
+        }
+
+        /// Whether an execution may still be published; where it may not, it ends.
+        private mutating func decide(_ index: Int) {
+            let execution = rows[index].execution
+            switch holders[execution.schedule] {
+            case .ready(let schedule):
+                guard let fault = schedule.publishingFault else { return }
+                if case .target = fault.kind {
+                    end(index, .skipped, SkipReason.targetRevoked.rawValue)
+                } else {
+                    giveUp(index, fault.description)
+                }
+            case .unreadable(let unreadable): giveUp(index, unreadable.fault)
+            case nil: giveUp(index, "the schedule is gone")
+            }
+        }
+
+        private mutating func giveUp(_ index: Int, _ words: String) {
+            given.append((rows[index].execution.id, words))
+            end(index, .dead, words)
+        }
+
+        private mutating func end(_ index: Int, _ state: ExecutionState, _ reason: String) {
+            rows[index].execution.state = state
+            rows[index].execution.reason = reason
+            rows[index].execution.finishedAt = now
+            let execution = rows[index].execution
+            endings.append(
+                (
+                    execution.schedule,
+                    ExecutionTable.Ending(
+                        id: execution.id, state: state, firedAt: execution.firedAt, reason: reason,
+                        outcome: execution.outcome, ackStream: nil, ackSequence: nil)
+                ))
+        }
     }
 }

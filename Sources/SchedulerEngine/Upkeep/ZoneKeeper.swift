@@ -121,7 +121,7 @@ struct ZoneKeeper: Sendable {
         let timers = try await ZoneDataTable.lock(ids, in: transaction)
         let waiting = timers.compactMapValues { $0 }
         let claimed = try await ZoneDataTable.lastClaimed(of: Array(waiting.keys), in: transaction)
-        let schedules = try await ScheduleTable.fetch(Array(waiting.keys), on: transaction)
+        let schedules = try await ScheduleTable.fetch(Array(waiting.keys), on: transaction).schedules
         let now = session.clock.now()
         var moves: [(id: ScheduleID, nextFireAt: Instant?)] = []
         for schedule in schedules where schedule.state == .active {

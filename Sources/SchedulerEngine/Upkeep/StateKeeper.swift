@@ -1,0 +1,157 @@
+import Logging
+import PostgresClient
+import Recurrence
+package import SchedulerCore
+import SchedulerStore
+import SchedulerWire
+
+/// Keeps the states of schedules true where no command and no fire does: invalid ones heal when their cause is gone,
+/// and what is over without anybody having noticed is exhausted.
+///
+/// Every instance does it, without a lock in NATS: each change is made under the schedule's own locks and looks at the
+/// state again, so that whoever comes second finds nothing to do.
+struct StateKeeper: Sendable {
+    let session: Session
+
+    /// Between two looks at the invalid ones.
+    private static let round = Duration.seconds(20)
+    /// So many rounds lie between two searches for schedules that are over: an hour.
+    private static let rounds = 180
+    private static let invalidPage = 200
+    private static let schedulePage = 1000
+
+    /// The service's loop: looks at once, then again and again.
+    func run() async throws {
+        var rounds = 0
+        while true {
+            do {
+                try await healInvalid()
+                if rounds % Self.rounds == 0 { try await exhaustOver() }
+            } catch  where !(error is CancellationError) {
+                session.logger.warning("a look at the schedules failed", metadata: ["error": "\(error)"])
+            }
+            rounds += 1
+            try await Task.sleep(for: Self.round)
+        }
+    }
+
+    // MARK: - Invalid ones
+
+    /// Looks at all invalid schedules, a page at a time, and heals those whose cause is gone.
+    func healInvalid() async throws {
+        var cursor: ScheduleID?
+        repeat {
+            let after = cursor
+            let page = try await session.pool.withConnection {
+                try await InvalidTable.list(after: after, limit: Self.invalidPage, on: $0)
+            }
+            for schedule in page.schedules where session.compiler.compile(schedule).fault == nil {
+                do { try await heal(schedule.id) } catch let error as PostgresError
+                    where !error.isConnectionLoss && error.sqlState != InstanceTable.fencedState
+                {
+                    // Its own trouble: the others are looked at all the same.
+                    session.logger.warning(
+                        "a schedule could not be healed",
+                        metadata: ["schedule": "\(schedule.id)", "error": "\(error)"])
+                }
+            }
+            cursor = page.next
+        } while cursor != nil
+    }
+
+    /// Heals one. What passed while it was invalid is skipped, as after a pause.
+    private func heal(_ id: ScheduleID) async throws {
+        let (healed, rows) = try await session.pool.withConnection { connection in
+            try await SettledTransaction.run(on: connection) { transaction -> (value: Healing?, calls: [Call]) in
+                // Looked at again under the locks: a command or another instance may have been quicker.
+                guard let timer = try await TimerTable.lock(id, in: transaction),
+                    let schedule = try await ScheduleTable.hold(id, in: transaction), schedule.state == .invalid,
+                    let healing = Healing(schedule, timer, by: session)
+                else { return (nil, []) }
+                return (healing, healing.writes.calls)
+            }
+        }
+        guard let healed else { return }
+        session.teller.owe(healed.events + (try rows.map { try healed.writes.owed($0) } ?? []))
+        session.logger.notice("a schedule is valid again", metadata: ["schedule": "\(id)"])
+        if healed.isSoon { session.hint() }
+    }
+
+    // MARK: - What is over
+
+    /// Exhausts what has nothing to come and nothing open. The record of a schedule's last execution does that as a
+    /// rule; where an earlier one was open on another instance at that moment, nobody asks again.
+    func exhaustOver() async throws {
+        var cursor: ScheduleID?
+        repeat {
+            let after = cursor
+            let page = try await session.pool.withConnection {
+                try await ExhaustionTable.over(after: after, limit: Self.schedulePage, on: $0)
+            }
+            if !page.ids.isEmpty { try await session.exhaustIdle(page.ids) }
+            cursor = page.next
+        } while cursor != nil
+    }
+}
+
+extension Session {
+    /// Exhausts those of `ids` that have nothing to come and nothing open, and tells it.
+    package func exhaustIdle(_ ids: [ScheduleID]) async throws {
+        let sorted = ids.sorted()
+        var writes = Writes([InstanceTable.hold(instance), ExhaustionTable.lock(sorted)])
+        writes.exhaustIdle(sorted, at: clock.now())
+        let calls = writes.calls
+        let rows = try await pool.withConnection { connection in
+            try await connection.transaction { try await $0.commit(with: calls) }
+        }
+        teller.owe(try writes.owed(rows))
+    }
+}
+
+/// What heals one schedule: where its timer goes on, and what passed meanwhile.
+private struct Healing: Sendable {
+    let writes: Writes
+    let events: [EventTeller.Owed]
+    let isSoon: Bool
+
+    /// Nil where the schedule still has a fault.
+    init?(_ schedule: Schedule, _ timer: Timer, by session: Session) {
+        let compiled = session.compiler.compile(schedule)
+        guard compiled.fault == nil else { return nil }
+        let now = session.clock.now()
+        var timer = timer
+        let resumed = compiled.planner.resume(
+            from: timer.resumeFrom, now: now, catchUp: false, reason: .targetRevoked)
+        var writes = Writes([InstanceTable.hold(session.instance)])
+        var events: [EventTeller.Owed] = []
+        if let run = resumed.skipped {
+            let executions = run.executions(
+                of: schedule.id, offset: compiled.planner.offset, trigger: compiled.planner.trigger,
+                version: schedule.version, timer: &timer, now: now)
+            var random = SystemRandomNumberGenerator()
+            let claim = ClaimTable.ClaimID(.version7(at: now, random: &random))
+            writes += [
+                ExecutionTable.skip(executions, at: now),
+                ClaimTable.insert(claim, by: session.instance, at: now, executions: executions.map(\.id)),
+            ]
+            let open = OpenClaim(claim, executions: executions.count)
+            events = executions.map {
+                .execution(
+                    ExecutionEvent(
+                        $0, scheduleName: compiled.name, namespace: compiled.namespace,
+                        payloadSHA256: compiled.payloadSHA256, finishedAt: now),
+                    open)
+            }
+        }
+        timer.nextFireAt = resumed.nextFireAt
+        timer.resumeFrom = nil
+        timer.fireSequence += 1
+        writes += InvalidTable.heal(schedule, timer, at: now)
+        writes.audit(InvalidTable.entry(healing: schedule, timer, at: now))
+        // Its last occurrence may have passed meanwhile.
+        if timer.nextFireAt == nil { writes.exhaustIdle([schedule.id], at: now) }
+        self.writes = writes
+        self.events = events
+        isSoon = timer.nextFireAt.map { $0.milliseconds(since: now) <= Lookahead.shortest + 200 } ?? false
+    }
+}

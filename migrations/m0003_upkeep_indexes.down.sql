@@ -1,0 +1,1 @@
+DROP INDEX scheduler.claims_instance, scheduler.claims_oldest, scheduler.schedules_invalid;
