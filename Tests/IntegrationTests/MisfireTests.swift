@@ -139,6 +139,13 @@ extension Integration {
                         "SELECT count(*) FROM scheduler.executions WHERE schedule_id = '\(id)' AND state = 'claimed'",
                     is: 0))
             let fired = try await fixture.count("SELECT count(*) FROM scheduler.executions WHERE schedule_id = '\(id)'")
+            // The month ends behind what was fired: at an instant that has a row there could be no range.
+            #expect(
+                await fixture.waits(
+                    until: """
+                        SELECT count(*) FROM scheduler.executions
+                        WHERE schedule_id = '\(id)' AND scheduled_for > now() - interval '100 milliseconds'
+                        """, is: 0))
             try await fixture.database.execute(
                 script: """
                     UPDATE scheduler.schedules SET anchor_at = anchor_at - interval '30 days' WHERE id = '\(id)';
@@ -149,7 +156,7 @@ extension Integration {
             let shown = try await fixture.done("schedule.get", #"{"name":"i"}"#, in: "month").schedule
             #expect(fired == 0 || shown["last_fire_at"] != nil)
             let ranges = try await fixture.rows(
-                "SELECT range_count::text, reason FROM scheduler.executions WHERE schedule_id = '\(id)' AND state = 'skipped'"
+                "SELECT range_count::text, reason FROM scheduler.executions WHERE schedule_id = '\(id)' AND reason = 'paused'"
             )
             #expect(ranges.count == 1 && ranges.first?[1] == "paused")
             #expect((Int(ranges.first?[0] ?? "") ?? 0) >= 25_920_000)
@@ -162,7 +169,11 @@ extension Integration {
             #expect(more)
             // Before the deletion, which may skip what was due just then.
             let isTold = await waitUntil(.seconds(5)) {
-                ((try? await fixture.events(of: id)) ?? []).filter { $0 == "execution skipped" }.count == 1
+                // A slow machine may have skipped one more or two, coalesced.
+                let skipped = try? await fixture.count(
+                    "SELECT count(*) FROM scheduler.executions WHERE schedule_id = '\(id)' AND state = 'skipped'")
+                let told = (try? await fixture.events(of: id))?.count { $0 == "execution skipped" }
+                return told != nil && told.map(Int64.init) == skipped
             }
             #expect(isTold)
             _ = try await fixture.done("schedule.delete", #"{"name":"i"}"#, in: "month")
