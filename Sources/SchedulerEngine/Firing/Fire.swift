@@ -101,7 +101,7 @@ extension Fire {
         Fire(
             id: id, schedule: schedule, claim: claim, scheduledFor: scheduledFor, dueAt: dueAt, fence: fence,
             attempt: attempt, generation: generation, missedCount: missedCount, ordinal: ordinal, origin: origin,
-            trigger: trigger, kind: kind, isLast: isLast, payload: payload, outcome: outcome)
+            trigger: trigger, kind: kind, isLast: isLast, payload: payload)
     }
 }
 

@@ -23,7 +23,7 @@ struct FiringState {
 
     let bounds: Bounds
     private var queue = FireQueue<Fire>()
-    private var lane: RetryLane<Subject, Fire>
+    private var lane: RetryLane<Subject?, Fire>
     private(set) var held: HeldFires
     private var sent = SentTable()
     private var rates: [FireClass: RateBucket]

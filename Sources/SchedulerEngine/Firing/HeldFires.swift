@@ -74,7 +74,7 @@ struct HeldFires {
     }
 
     /// Schedules with a crowd open for a target of which `isSilent` holds.
-    func crowded(where isSilent: (Subject) -> Bool) -> [ScheduleID] {
+    func crowded(where isSilent: (Subject?) -> Bool) -> [ScheduleID] {
         crowded.filter { id in open[id]?.first.map { isSilent($0.schedule.subject) } ?? false }
     }
 }
