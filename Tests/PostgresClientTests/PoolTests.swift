@@ -87,14 +87,16 @@ import Testing
 
     @Test func shutDownWaitsForItsUsers() async throws {
         let pool = try await pool(size: 1)
-        let finish = Barrier(2)
+        let (begin, finish) = (Barrier(2), Barrier(2))
         let user = Task {
             try await pool.withConnection { connection in
+                await begin.arrive()
                 await finish.arrive()
                 return try await connection.query(Statement("nap", "SELECT pg_sleep(0.1)")).count
             }
         }
-        await until { pool.health.leased == 1 }
+        // Leased is not enough: a session that is still being opened is refused by the shutdown.
+        await begin.arrive()
         let waiter = Task { try await pool.withConnection { _ in } }
         await until { pool.health.waiting == 1 }
         // A deadline far beyond the suite's limit: what ends the wait is the user's end.
