@@ -44,17 +44,21 @@ extension ZonedPattern {
         var start = start
         var segment = zone.segment(at: start)
         let horizon = horizon(from: start)
+        // The first matching reading, where it is known already.
+        var reading: Int?
         while start <= horizon {
             if start == segment.start, makesUp(segment) { return start }
-            let reading = pattern.next(from: max(start + segment.offset, firstReading(segment)))
-            if let reading, reading < segment.end + segment.offset { return reading - segment.offset }
+            let found = reading ?? pattern.next(from: max(start + segment.offset, firstReading(segment)))
+            reading = nil
+            if let found, found < segment.end + segment.offset { return found - segment.offset }
             // Only a second pass can show readings that lie behind.
             if segment.end - start > ZonedPattern.settlingTime {
-                guard let reading else { return nil }
-                let near = reading - ZonedPattern.offsetLimit
+                guard let found else { return nil }
+                let near = found - ZonedPattern.offsetLimit
                 if near > segment.end {
                     segment = zone.segment(after: segment, holding: near)
                     start = segment.start
+                    reading = found
                     continue
                 }
             }
