@@ -39,14 +39,16 @@ extension ZonedPattern {
     /// The first occurrence at or after a second since 1970.
     ///
     /// A matching reading that lies beyond the segment is not looked for segment by segment: the search goes on
-    /// where it is shown. The bound on steps is ``horizon(from:)``.
+    /// where it is shown. The bound on steps is ``horizon(from:)``: a step or two for each candidate of 42 years at the
+    /// most, or of the years that are named where their list has gaps.
     func next(from start: Int) -> Int? {
         var start = start
         var segment = zone.segment(at: start)
-        let horizon = horizon(from: start)
+        var horizon = horizon(from: start)
         // The first matching reading, where it is known already.
         var reading: Int?
-        while start <= horizon {
+        let first = start
+        while start <= horizon || extend(&horizon, from: first), start <= horizon {
             if start == segment.start, makesUp(segment) { return start }
             let found = reading ?? pattern.next(from: max(start + segment.offset, firstReading(segment)))
             reading = nil
@@ -72,31 +74,52 @@ extension ZonedPattern {
     func previous(from end: Int) -> Int? {
         let floor = floor(from: end)
         var end = min(end, pattern.hasYears ? CronPattern.endOfYears : end)
+        // The last matching reading, where it is known already.
+        var reading: Int?
         while end >= floor.earliest {
             let segment = zone.segment(at: end)
-            let reading = pattern.previous(from: end + segment.offset)
-            if let reading, reading >= firstReading(segment) {
-                let found = reading - segment.offset
-                return found >= Instant.earliestSecond ? found : nil
+            let found = reading ?? pattern.previous(from: end + segment.offset)
+            reading = nil
+            if let found, found >= firstReading(segment) {
+                let instant = found - segment.offset
+                return instant >= Instant.earliestSecond ? instant : nil
             }
             if makesUp(segment) { return segment.start }
             var last = segment.start - 1
             if end - segment.start > ZonedPattern.settlingTime {
-                guard let reading else { return nil }
-                let near = reading + ZonedPattern.offsetLimit
-                if near < segment.start { last = zone.segment(at: near).end - 1 }
+                guard let found else { return nil }
+                let near = found + ZonedPattern.offsetLimit
+                if near < segment.start {
+                    last = zone.segment(at: near).end - 1
+                    reading = found
+                }
             }
             // No kind of a year under the zone's rule has an occurrence: only years before the rule may.
-            if last < floor.ofRule, last > zone.startOfRule { last = zone.startOfRule }
+            if last < floor.ofRule, last > zone.startOfRule {
+                last = zone.startOfRule
+                reading = nil
+            }
             end = last
         }
         return nil
     }
 
-    /// From the end of this second on no occurrence can come that has not come before.
+    /// After this second nothing can come of a kind of a year that was not met before.
     private func horizon(from start: Int) -> Int {
-        if pattern.hasYears { return CronPattern.endOfYears }
-        return min(max(start, zone.startOfRule) + ZonedPattern.searchLength, Instant.latestSecond)
+        min(
+            max(start, zone.startOfRule) + ZonedPattern.searchLength,
+            pattern.hasYears ? CronPattern.endOfYears : Instant.latestSecond)
+    }
+
+    /// Where years are named with gaps between them, kinds of a year may be missing before the horizon: then all of
+    /// the years have to be looked at.
+    private func extend(_ horizon: inout Int, from start: Int) -> Bool {
+        guard pattern.hasYears, horizon < CronPattern.endOfYears else { return false }
+        let day = floorDivide(max(start, zone.startOfRule), CivilDate.secondsPerDay)
+        let year = CivilDate(daysSince1970: day).year
+        guard !(year...year + 42).allSatisfy(pattern.years.contains) else { return false }
+        horizon = CronPattern.endOfYears
+        return true
     }
 
     /// Before `earliest` nothing occurs; before `ofRule` nothing that the zone's rule for the years to come allows.
