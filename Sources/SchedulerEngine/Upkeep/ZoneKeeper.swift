@@ -127,8 +127,7 @@ struct ZoneKeeper: Sendable {
         for schedule in schedules where schedule.state == .active {
             // A zone that is gone makes the schedule invalid when it is claimed, as any fault does.
             guard let nextFireAt = waiting[schedule.id],
-                let source = try? schedule.definition.timing.source(
-                    anchor: schedule.anchor, zones: session.compiler.zones)
+                let source = try? schedule.occurrences(zones: session.compiler.zones)
             else { continue }
             let retimed = source.retimed(
                 nextFireAt, offset: schedule.spreadOffset, lastClaimed: claimed[schedule.id], now: now)
