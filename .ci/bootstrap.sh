@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 packages=(libnats-dev libpq-dev nats-server postgresql tzdata pkg-config make python3-venv)
-requirements=(nats-py==2.16.0 croniter==7.0.0)
+requirements=(nats-py==2.16.0 croniter==7.0.0 cronsim==2.8)
 
 say() { printf 'bootstrap: %s\n' "$*" >&2; }
 
