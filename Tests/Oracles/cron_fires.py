@@ -11,7 +11,7 @@ from datetime import datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 try:
-    from croniter import croniter
+    from croniter import CroniterBadDateError, croniter
     from cronsim import CronSim
 except ImportError:
     sys.exit(3)
@@ -29,6 +29,8 @@ def give_up(signal_number, frame):
 
 
 signal.signal(signal.SIGALRM, give_up)
+# A child that is started from a thread which takes no signals inherits that.
+signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM, signal.SIGTERM})
 
 
 def fires(program, expression, zone, seconds, count):
@@ -37,10 +39,15 @@ def fires(program, expression, zone, seconds, count):
     try:
         if program == "croniter":
             found = croniter(expression, start, second_at_beginning=True)
-            times = [found.get_next(datetime) for _ in range(count)]
+            search = lambda: found.get_next(datetime)
         else:
             found = CronSim(expression, start)
-            times = [next(found) for _ in range(count)]
+            search = found.__next__
+        times = []
+        while len(times) < count:
+            times.append(search())
+    except (CroniterBadDateError, StopIteration):
+        pass  # There are no more.
     except Exception as complaint:
         return f"{type(complaint).__name__} {complaint}".strip()
     finally:

@@ -50,8 +50,15 @@ enum CronOracle: String, CaseIterable, Encodable, Sendable {
 
     var dialect: CronDialect {
         switch self {
-        case .croniter: CronDialect(fieldCounts: [5, 5, 6])
-        case .cronsim: CronDialect(fieldCounts: [5, 5, 6], restrictsBothWithStar: false)
+        case .croniter:
+            CronDialect(
+                fieldCounts: [5, 5, 5, 6, 7], dayForms: [.last, .nearestWeekday], weekdayForms: [.nth, .last],
+                mixesForms: false, restrictsBothWithForms: false, hasQuestionMark: true, years: 1970...2099,
+                largestNearestDay: 28)
+        case .cronsim:
+            CronDialect(
+                fieldCounts: [5, 5, 6], dayForms: [.last, .lastWeekday], weekdayForms: [.nth, .last],
+                restrictsBothWithStar: false)
         }
     }
 }
@@ -83,16 +90,17 @@ extension CronOracle {
             let name = (isHard ? Question.hardZones : Question.usableNames).randomElement(using: &generator) ?? "UTC"
             zone = try zones.rules(for: name)
             var seconds = Int64.random(in: 160_000_000..<3_900_000_000, using: &generator)
+            var near = seconds
             if Bool.random(using: &generator),
                 let change = zone.nextTransition(after: Instant(milliseconds: seconds * 1000))?.instant
             {
-                seconds = change.milliseconds / 1000 + Int64.random(in: -36_000...7_200, using: &generator)
+                near = change.milliseconds / 1000
+                seconds = near + Int64.random(in: -36_000...7_200, using: &generator)
             }
             self.seconds = Int(seconds)
-            let local = zone.localTime(at: Instant(milliseconds: seconds * 1000))
-            let wall = seconds + Int64(zone.offsetSeconds(at: Instant(milliseconds: seconds * 1000)))
-            let date = WalkedDate(daysSince1970: Int(wall) / 86_400)
-            cron = RandomCron(oracle.dialect, near: (date, local.hour), using: &generator)
+            let shown = Int(near) + zone.offsetSeconds(at: Instant(milliseconds: near * 1000))
+            let reading = (WalkedDate(daysSince1970: shown / 86_400), shown / 3600 % 24)
+            cron = RandomCron(oracle.dialect, near: reading, using: &generator)
             if (try? CronExpression(parsing: cron.text)) == nil { return nil }
         }
 

@@ -40,5 +40,7 @@ struct CronDialect: Sendable {
     /// Five fields of values, ranges, steps and lists.
     static let classic = CronDialect()
 
-    static let whole = CronDialect(fieldCounts: [5, 5, 5, 6])
+    static let whole = CronDialect(
+        fieldCounts: [5, 5, 5, 6, 7], dayForms: DayForm.allCases, weekdayForms: WeekdayForm.allCases,
+        hasQuestionMark: true, hasPlus: true)
 }

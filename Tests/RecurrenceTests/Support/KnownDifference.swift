@@ -10,9 +10,14 @@ enum KnownDifference: String, CaseIterable {
     case longGap = "gaps over three hours are made up"
     /// croniter steps over a gap by whole minutes and keeps the second: 03:00:38 for what ours makes up at 03:00:00.
     case secondKept = "croniter keeps the second of what it makes up"
+    /// croniter looks for the second pass of a repeat only where the next reading has another offset than the last one:
+    /// it finds none for `52 1 30 5-10 *` on 30 October, since the next one is in May.
+    case secondPassLost = "croniter loses the second pass"
     /// cronsim steps by elapsed hours from the hour's beginning, and misses part of the hour that follows a transition of
     /// half an hour, or one at 02:45.
     case hourSteps = "cronsim steps by whole hours"
+    /// The same, where it never finds its way out: Newfoundland's clocks were changed at 00:01 until 2011.
+    case endless = "cronsim goes on without end"
     /// cronsim begins each day at 00:00, also where the clock goes from 23:59 to 01:00, and then misses part of the hour.
     case midnightGap = "cronsim begins a day at a midnight that a gap left out"
     /// cronsim forgets the pass of a repeat it is asked in: its answer to a fixed expression can be before the question.
@@ -22,47 +27,51 @@ enum KnownDifference: String, CaseIterable {
 extension KnownDifference {
     /// The class that an answer falls into; nil for a difference that nobody has explained.
     init?(_ question: CronOracle.Question, expected: [Int], answer: CronOracle.Answer) {
-        guard case .fires(let fires) = answer else { return nil }
-        let end = max(fires.max() ?? 0, expected.max() ?? 0)
-        let transitions = question.transitions(through: end)
-        let gaps = transitions.filter { $0.offsetAfter > $0.offsetBefore }
-        switch question.oracle {
-        case .croniter:
-            self.init(croniter: question.cron, expected: expected, fires: fires, gaps: gaps)
-        case .cronsim:
-            self.init(cronsim: question, expected: expected, fires: fires, transitions: transitions)
+        switch (question.oracle, answer) {
+        case (.croniter, .fires(let fires)):
+            self.init(croniter: question, expected: expected, fires: fires)
+        case (.cronsim, .fires(let fires)):
+            self.init(cronsim: question, expected: expected, fires: fires)
+        case (.cronsim, .complaint("Endless")):
+            let transitions = question.transitions(through: expected.max() ?? question.seconds)
+            guard transitions.contains(where: { !$0.isAtWholeHour }) else { return nil }
+            self = .endless
+        default:
+            return nil
         }
     }
 
-    private init?(croniter cron: RandomCron, expected: [Int], fires: [Int], gaps: [ZoneTransition]) {
-        // Without what happens at the ends of gaps the two are the same.
+    private init?(croniter question: CronOracle.Question, expected: [Int], fires: [Int]) {
+        // The lists may end at different times, since one has what the other lacks.
+        let end = min(fires.last ?? .max, expected.last ?? .max)
+        let extra = Set(fires).subtracting(expected).filter { $0 <= end }
+        let missing = Set(expected).subtracting(fires).filter { $0 <= end }
+        let gaps = question.transitions(through: end).filter { $0.offsetAfter > $0.offsetBefore }
         let isAtGap = { (second: Int) in gaps.contains { (0..<60).contains(second - $0.seconds) } }
-        let extra = Set(fires).subtracting(expected)
-        guard !extra.isEmpty, extra.allSatisfy(isAtGap), Self.agree(fires, expected, except: isAtGap) else { return nil }
-        let missing = expected.filter { $0 < fires[fires.count - 1] && !fires.contains($0) }
-        if missing.isEmpty {
-            if gaps.contains(where: { $0.isLong && extra.contains($0.seconds) || $0.isLong && cron.hasSeconds }) {
-                self = .longGap
-            } else if cron.isWildcard {
-                self = .wildcardMadeUp
-            } else {
-                return nil
-            }
-        } else if cron.hasSeconds, missing.allSatisfy(isAtGap) {
+        if missing.isEmpty, extra.isEmpty {
+            return nil
+        } else if extra.isEmpty, missing.allSatisfy(question.isInSecondPass) {
+            self = .secondPassLost
+        } else if !extra.allSatisfy(isAtGap) {
+            return nil
+        } else if missing.isEmpty, gaps.contains(where: { $0.isLong }) {
+            self = .longGap
+        } else if missing.isEmpty, question.cron.isWildcard {
+            self = .wildcardMadeUp
+        } else if question.cron.hasSeconds, missing.allSatisfy(isAtGap) {
             self = .secondKept
         } else {
             return nil
         }
     }
 
-    private init?(
-        cronsim question: CronOracle.Question, expected: [Int], fires: [Int], transitions: [ZoneTransition]
-    ) {
+    private init?(cronsim question: CronOracle.Question, expected: [Int], fires: [Int]) {
+        let transitions = question.transitions(through: max(fires.max() ?? 0, expected.max() ?? 0))
         let isFixed = !question.cron.isWildcard && !question.cron.hasSeconds
         let gaps = transitions.filter { $0.offsetAfter > $0.offsetBefore }
         if isFixed {
             let isAtLongGap = { (second: Int) in gaps.contains { $0.isLong && $0.seconds == second } }
-            if question.isInSecondPass {
+            if question.isInSecondPass(question.seconds) {
                 self = .askedInSecondPass
             } else if fires.contains(where: isAtLongGap), Self.agree(fires, expected, except: isAtLongGap) {
                 self = .longGap
@@ -96,9 +105,10 @@ extension CronOracle.Question {
         return transitions
     }
 
-    fileprivate var isInSecondPass: Bool {
-        guard case .repeated(_, let second) = zone.resolve(zone.localTime(at: start)) else { return false }
-        return second == start
+    fileprivate func isInSecondPass(_ seconds: Int) -> Bool {
+        let instant = Instant(milliseconds: Int64(seconds) * 1000)
+        guard case .repeated(_, let second) = zone.resolve(zone.localTime(at: instant)) else { return false }
+        return second == instant
     }
 }
 
@@ -117,9 +127,9 @@ extension ZoneTransition {
         return first % 86_400 == 0 || first / 86_400 < end / 86_400
     }
 
-    /// Whether the first difference of two answers lies within a day after this.
+    /// Whether the first difference of two answers lies within a day of this; cronsim's can go back over a repeat.
     fileprivate func isNear(_ fires: [Int], _ expected: [Int]) -> Bool {
         guard let first = zip(fires, expected).first(where: { $0 != $1 }) else { return false }
-        return (0..<86_400).contains(min(first.0, first.1) - seconds)
+        return (-86_400..<86_400).contains(min(first.0, first.1) - seconds)
     }
 }

@@ -160,7 +160,8 @@ struct RandomDayFields {
             form = ("\(day)W", .nearestWeekday(to: day))
         case .lastWeekday: form = ("LW", .lastWeekday)
         }
-        if dialect.mixesForms, !text.hasPrefix("*"), Bool.random(using: &generator) {
+        // A `W` stands alone in its field.
+        if dialect.mixesForms, !form.text.hasSuffix("W"), !text.hasPrefix("*"), Bool.random(using: &generator) {
             dayText = "\(text),\(form.text)"
             days.append(form.term)
         } else {

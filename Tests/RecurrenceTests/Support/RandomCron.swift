@@ -45,6 +45,16 @@ extension RandomCron {
         return dayRule == .either ? dayMatches || weekdayMatches : dayMatches && weekdayMatches
     }
 
+    /// Whether any day of a year matches.
+    func matchesDay(ofYear year: Int) -> Bool {
+        var date = WalkedDate(newYear: year)
+        while date.year == year {
+            if matches(date) { return true }
+            date.advance()
+        }
+        return false
+    }
+
     private func matches(_ term: DayTerm, _ date: WalkedDate) -> Bool {
         switch term {
         case .value(let day): date.day == day
@@ -84,6 +94,22 @@ struct WalkedDate {
         }
         day += rest
         weekday = (weekday + rest) % 7
+    }
+
+    /// 1 January, found by counting the days of the years since 1970, or up to it.
+    init(newYear year: Int) {
+        let isLeap = { (year: Int) in year % 400 == 0 || (year % 4 == 0 && year % 100 != 0) }
+        let years = year < 1970 ? year..<1970 : 1970..<year
+        let days = years.reduce(0) { $0 + (isLeap($1) ? 366 : 365) }
+        self.init(daysSince1970: year < 1970 ? -days : days)
+    }
+
+    mutating func advance() {
+        weekday = (weekday + 1) % 7
+        day += 1
+        guard day > lastDay else { return }
+        (day, month) = (1, month + 1)
+        if month > 12 { (year, month) = (year + 1, 1) }
     }
 
     var lastDay: Int {
