@@ -39,14 +39,22 @@ extension ZonedPattern {
     /// The first occurrence at or after a second since 1970.
     ///
     /// A matching reading that lies beyond the segment is not looked for segment by segment: the search goes on
-    /// where it is shown. The bound on steps is ``horizon(from:)``.
+    /// where it is shown. The bound on steps is ``Horizon``.
     func next(from start: Int) -> Int? {
         var start = start
         var segment = zone.segment(at: start)
-        let horizon = horizon(from: start)
-        while start <= horizon {
+        var horizon = horizon(from: start)
+        // Nothing matches from `searched` up to `reading`, which need not be looked for again.
+        var searched = Int.max
+        var reading: Int?
+        while start <= horizon.end {
+            if start > horizon.check, isEnd(&horizon, at: start) { return nil }
             if start == segment.start, makesUp(segment) { return start }
-            let reading = pattern.next(from: max(start + segment.offset, firstReading(segment)))
+            let wall = max(start + segment.offset, firstReading(segment))
+            if wall < searched || wall > reading ?? .max {
+                reading = pattern.next(from: wall)
+                searched = wall
+            }
             if let reading, reading < segment.end + segment.offset { return reading - segment.offset }
             // Only a second pass can show readings that lie behind.
             if segment.end - start > ZonedPattern.settlingTime {
@@ -89,10 +97,30 @@ extension ZonedPattern {
         return nil
     }
 
-    /// From the end of this second on no occurrence can come that has not come before.
-    private func horizon(from start: Int) -> Int {
-        if pattern.hasYears { return CronPattern.endOfYears }
-        return min(max(start, zone.startOfRule) + ZonedPattern.searchLength, Instant.latestSecond)
+    /// Where a search ends. After `end` no occurrence can come that has not come before; where years are named, that
+    /// may be clear earlier, and is looked at from `check` on.
+    private struct Horizon {
+        /// Where the search began, or the zone's rule for the years to come does, whichever is later.
+        let start: Int
+        var check: Int
+        let end: Int
+    }
+
+    private func horizon(from start: Int) -> Horizon {
+        let start = max(start, zone.startOfRule)
+        let end = start + ZonedPattern.searchLength
+        if pattern.hasYears { return Horizon(start: start, check: end, end: CronPattern.endOfYears) }
+        return Horizon(start: start, check: .max, end: min(end, Instant.latestSecond))
+    }
+
+    /// Whether a fruitless search up to an instant has seen each kind of year that is named for later.
+    private func isEnd(_ horizon: inout Horizon, at instant: Int) -> Bool {
+        horizon.check = instant + ZonedPattern.searchLength / 4
+        // The years at both ends may have been seen in part only.
+        let year = { CivilDate(daysSince1970: floorDivide($0, CivilDate.secondsPerDay)).year }
+        let seen = pattern.years.kinds(from: year(horizon.start) + 1, before: year(instant) - 1)
+        let later = pattern.years.kinds(from: year(instant) - 1, before: YearSet.range.upperBound + 1)
+        return later & ~seen == 0
     }
 
     /// Before `earliest` nothing occurs; before `ofRule` nothing that the zone's rule for the years to come allows.
