@@ -103,6 +103,7 @@ extension CronPattern {
             if !seen.hasBit(kind) {
                 if hasDates(inYear: candidate) { return true }
                 seen |= 1 << UInt16(kind)
+                if seen == 1 << 14 - 1 { return false }
             }
             year = years.first(atOrAfter: candidate + 1)
         }

@@ -155,7 +155,7 @@ extension ZonedPattern {
     }
 
     /// Whether the jump at which a segment begins passes over a match that is made up.
-    private func makesUp(_ segment: ZoneSegment) -> Bool {
+    func makesUp(_ segment: ZoneSegment) -> Bool {
         let first = segment.start + segment.offset
         guard makesUpGaps, segment.wallMark < first, first - segment.wallMark <= ZonedPattern.longestMadeUpGap else {
             return false
