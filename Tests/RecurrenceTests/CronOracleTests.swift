@@ -99,7 +99,7 @@ extension CronOracle {
             }
             self.seconds = Int(seconds)
             let shown = Int(near) + zone.offsetSeconds(at: Instant(milliseconds: near * 1000))
-            let reading = (WalkedDate(daysSince1970: shown / 86_400), shown / 3600 % 24)
+            let reading = (WalkedDate(seconds: shown), shown / 3600 % 24)
             cron = RandomCron(oracle.dialect, near: reading, using: &generator)
             if (try? CronExpression(parsing: cron.text)) == nil { return nil }
         }

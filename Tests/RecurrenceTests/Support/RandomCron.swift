@@ -45,6 +45,13 @@ extension RandomCron {
         return dayRule == .either ? dayMatches || weekdayMatches : dayMatches && weekdayMatches
     }
 
+    /// Whether a reading of the wall clock matches, in seconds since it showed 1970-01-01T00:00:00.
+    func matches(shown: Int) -> Bool {
+        let second = (shown % 86_400 + 86_400) % 86_400
+        guard seconds[second % 60], minutes[second / 60 % 60], hours[second / 3600] else { return false }
+        return matches(WalkedDate(seconds: shown))
+    }
+
     /// Whether any day of a year matches.
     func matchesDay(ofYear year: Int) -> Bool {
         var date = WalkedDate(newYear: year)
@@ -94,6 +101,11 @@ struct WalkedDate {
         }
         day += rest
         weekday = (weekday + rest) % 7
+    }
+
+    /// The day of a reading of the wall clock, in seconds since it showed 1970-01-01T00:00:00.
+    init(seconds: Int) {
+        self.init(daysSince1970: (seconds - (seconds % 86_400 + 86_400) % 86_400) / 86_400)
     }
 
     /// 1 January, found by counting the days of the years since 1970, or up to it.

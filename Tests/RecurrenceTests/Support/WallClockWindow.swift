@@ -46,7 +46,7 @@ struct WallClockWindow {
     /// What the clock shows in the middle.
     var middle: (date: WalkedDate, hour: Int) {
         let seconds = readings[readings.count / 2] * tick
-        return (WalkedDate(daysSince1970: seconds / 86_400), seconds / 3600 % 24)
+        return (WalkedDate(seconds: seconds), seconds / 3600 % 24)
     }
 
     /// All occurrences under each policy, by walking the ticks and comparing what the clock shows now with what it
