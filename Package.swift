@@ -90,10 +90,11 @@ let package = Package(
         .executableTarget(
             name: "CarillonBench",
             dependencies: [
-                "carillon", "ServiceFixture", "LocalServers", "JSONText", "NATSClient", "PostgresClient", arguments,
+                "carillon", "ServiceFixture", "LocalServers", "JSONText", "NATSClient", "PostgresClient", "Recurrence",
+                "ZoneData", arguments,
             ], swiftSettings: settings),
 
-        tests(of: "Recurrence"),
+        tests(of: "Recurrence", ["ZoneData"]),
         tests(of: "ZoneData", ["Recurrence"]),
         tests(of: "JSONText"),
         tests(of: "SchedulerCore", ["Recurrence"]),

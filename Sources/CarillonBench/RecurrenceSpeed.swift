@@ -70,7 +70,8 @@ struct RecurrenceSpeed {
         return nanoseconds(dates.count) {
             var sum = 0.0
             for date in dates {
-                sum += calendar.nextDate(after: date, matching: components, matchingPolicy: .nextTime)?
+                sum +=
+                    calendar.nextDate(after: date, matching: components, matchingPolicy: .nextTime)?
                     .timeIntervalSince1970 ?? 0
             }
             keep(Int64(sum))
@@ -81,6 +82,16 @@ struct RecurrenceSpeed {
         Recurrence(
             try CronExpression(parsing: text, hash: 7), zone: zone, policy: policy, anchor: Instant(milliseconds: 0))
     }
+
+    /// As long, and with as many items, as is legal.
+    static let longestTexts = [
+        (0..<28).map { "\($0 * 2)-\($0 * 2 + 1)/1" }.joined(separator: ",") + " 0-23 * * SUN-SAT",
+        (0..<60).map(String.init).joined(separator: ",") + " * * * *",
+        "0 0 0 * * * " + (0..<58).map { String(1970 + 3 * $0) }.joined(separator: ","),
+        "0 0 0 29 2 +SAT#5 1970-2199",
+        "0 0 * JAN,FEB,MAR,APR,MAY,JUN,JUL,AUG,SEP,OCT,NOV,DEC MON#1,TUE#2,WED#3,FRI#L",
+        "H(0-29)/10 H(0-7) H(1-28) H H(0-6)",
+    ]
 
     /// The expressions that Foundation's components can say.
     static let components: [String: DateComponents] = [

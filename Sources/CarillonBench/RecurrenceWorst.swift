@@ -63,7 +63,8 @@ struct RecurrenceWorst {
 
     /// Names a time that the zone's clocks jump over each year, or most years.
     private mutating func expressionInGap(of zone: ZoneRules) -> String {
-        var change = zone.nextTransition(after: Instant(milliseconds: .random(in: 0..<4_102_444_800_000, using: &generator)))
+        let start = Instant(milliseconds: .random(in: 0..<4_102_444_800_000, using: &generator))
+        var change = zone.nextTransition(after: start)
         for _ in 0..<4 {
             if let found = change, found.offsetAfter < found.offsetBefore {
                 change = zone.nextTransition(after: found.instant)
@@ -78,8 +79,8 @@ struct RecurrenceWorst {
         let week = (shown.day - 1) / 7 + 1
         let dates = [
             "* \(shown.month) \(weekday)#\(week)", "* \(shown.month) \(weekday)L",
-            "\(7 * week - 6)-\(min(31, 7 * week)) \(shown.month) +\(weekday)", "\(shown.day) \(shown.month) +\(weekday)",
-            "\(shown.day) \(shown.month) *",
+            "\(7 * week - 6)-\(min(31, 7 * week)) \(shown.month) +\(weekday)",
+            "\(shown.day) \(shown.month) +\(weekday)", "\(shown.day) \(shown.month) *",
         ]
         let minutes = ["\(shown.minute)", "*/\(max(shown.minute, 1))"].randomElement(using: &generator) ?? "*"
         return inYears("\(minutes) \(shown.hour) \(dates.randomElement(using: &generator) ?? "* * *")")

@@ -2,7 +2,8 @@
 
 Input: a JSON list of [program, expression, zone, seconds since 1970, count]. Output: for each the seconds since 1970 of
 the next occurrences, strictly later, or a text: the program's complaint, "Endless" for a search that goes on for
-seconds. Exit code 3 if one is not installed.
+seconds. Exit code 3 if one is not installed. `docs/time-differences.md` tells which grammar is asked, and where the
+programs differ.
 """
 import json
 import signal

@@ -1,8 +1,9 @@
+import Foundation
 import Recurrence
 import Testing
 import ZoneData
 
-/// The programs, the grammar they share with ours, and where they differ by design are told in `docs/time-differences.md`.
+/// The grammar they share with ours, and where they differ by design, are told in `docs/time-differences.md`.
 @Suite("Occurrences against implementations by others", .timeLimit(.minutes(10)))
 struct CronOracleTests {
     @Test("equal those of croniter and cronsim, around transitions too", arguments: CronOracle.allCases)
@@ -27,6 +28,16 @@ struct CronOracleTests {
         let list = differing.sorted { $0.value > $1.value }.map { "\($0.value)× \($0.key.rawValue)" }
         print("\(oracle): \(count) questions, differing \(list)")
         #expect(differing.values.reduce(0, +) * 10 < count, "too many excuses to prove anything: \(list)")
+    }
+}
+
+@Suite("The page about differences")
+struct DifferencesPageTests {
+    @Test("has each class", arguments: KnownDifference.allCases)
+    func lists(_ difference: KnownDifference) throws {
+        let folder = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        let page = folder.deletingLastPathComponent().appending(path: "docs/time-differences.md")
+        #expect(try String(contentsOf: page, encoding: .utf8).contains("\n| \(difference.rawValue) |"))
     }
 }
 
@@ -76,8 +87,9 @@ extension CronOracle {
         var start: Instant { Instant(milliseconds: Int64(seconds) * 1000) }
 
         static let hardZones = [
-            "Africa/Cairo", "Africa/Casablanca", "America/Havana", "America/New_York", "America/Nuuk", "America/Santiago",
-            "America/St_Johns", "Antarctica/Troll", "Asia/Beirut", "Asia/Gaza", "Asia/Kathmandu", "Asia/Tehran",
+            "Africa/Cairo", "Africa/Casablanca", "America/Havana", "America/New_York", "America/Nuuk",
+            "America/Santiago", "America/St_Johns", "Antarctica/Troll", "Asia/Beirut", "Asia/Gaza", "Asia/Kathmandu",
+            "Asia/Tehran",
             "Australia/Lord_Howe", "Europe/Dublin", "Europe/London", "Pacific/Apia", "Pacific/Chatham", "UTC",
         ]
 

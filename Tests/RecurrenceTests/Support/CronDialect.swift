@@ -33,6 +33,8 @@ struct CronDialect: Sendable {
     var hasQuestionMark = false
     /// `+` before the day-of-week: both day fields must match.
     var hasPlus = false
+    /// The number that `H` chooses by, where there is any.
+    var hash: UInt64?
     var years = 1970...2199
     /// The largest day before `W`; beyond 28 a month may lack it.
     var largestNearestDay = 31
@@ -42,5 +44,5 @@ struct CronDialect: Sendable {
 
     static let whole = CronDialect(
         fieldCounts: [5, 5, 5, 6, 7], dayForms: DayForm.allCases, weekdayForms: WeekdayForm.allCases,
-        hasQuestionMark: true, hasPlus: true)
+        hasQuestionMark: true, hasPlus: true, hash: 0x243F_6A88_85A3_08D3)
 }

@@ -8,7 +8,7 @@ extension RandomCron {
         // Mostly expressions that fire in the small hours, when clocks are changed.
         let hours = reading.map { max(0, $0.hour - 2)...min(23, $0.hour + 2) } ?? 0...4
         let fieldCount = dialect.fieldCounts.randomElement(using: &generator) ?? 5
-        let second: RandomField? =
+        var second: RandomField? =
             if fieldCount == 5 {
                 nil
             } else if dialect.keepsToMinutes {
@@ -16,12 +16,19 @@ extension RandomCron {
             } else {
                 RandomField.plain(0...59, starChance: 3, using: &generator)
             }
-        let minute = RandomField.plain(0...59, starChance: 4, using: &generator)
-        let hour =
+        var minute = RandomField.plain(0...59, starChance: 4, using: &generator)
+        var hour =
             Bool.random(using: &generator)
             ? RandomField.plain(hours, starChance: 0, using: &generator)
             : RandomField.plain(0...23, starChance: 2, using: &generator)
-        let month = RandomField.plain(1...12, starChance: 8, near: date?.month, using: &generator)
+        var month = RandomField.plain(1...12, starChance: 8, near: date?.month, using: &generator)
+        if var rest = dialect.hash {
+            // In the order of the fields: each `H` divides what the one before has left of the number.
+            if !dialect.keepsToMinutes { second?.hash(0...59, &rest, using: &generator) }
+            minute.hash(0...59, &rest, using: &generator)
+            hour.hash(0...23, &rest, using: &generator)
+            month.hash(1...12, &rest, using: &generator)
+        }
         let days = RandomDayFields(dialect, near: date, using: &generator)
         let year = fieldCount > 6 ? RandomField.year(dialect.years, near: date?.year, using: &generator) : nil
 
@@ -45,8 +52,28 @@ extension RandomCron {
 
 /// A field of values, and its spelling.
 struct RandomField {
-    let text: String
-    let values: [Int]
+    private(set) var text: String
+    private(set) var values: [Int]
+
+    /// Now and then one of the forms of `H` instead.
+    mutating func hash(_ range: ClosedRange<Int>, _ rest: inout UInt64, using generator: inout SeededGenerator) {
+        let step = Int.random(in: 1...range.count, using: &generator)
+        let first = Int.random(in: range, using: &generator)
+        let last = Int.random(in: first...range.upperBound, using: &generator)
+        let draw = { (count: Int) in
+            defer { rest /= UInt64(count) }
+            return Int(rest % UInt64(count))
+        }
+        switch Int.random(in: 0..<24, using: &generator) {
+        case 0: self = RandomField(text: "H", values: [range.lowerBound + draw(range.count)])
+        case 1: self = RandomField(text: "H(\(first)-\(last))", values: [first + draw(last - first + 1)])
+        case 2:
+            let start = range.lowerBound + draw(step)
+            self = RandomField(
+                text: "H/\(step)", values: Array(stride(from: start, through: range.upperBound, by: step)))
+        default: return
+        }
+    }
 
     func flags(_ count: Int) -> [Bool] {
         var flags = [Bool](repeating: false, count: count)
@@ -58,7 +85,9 @@ struct RandomField {
     static func plain(
         _ range: ClosedRange<Int>, starChance: Int, near value: Int? = nil, using generator: inout SeededGenerator
     ) -> RandomField {
-        if Int.random(in: 0..<10, using: &generator) < starChance { return RandomField(text: "*", values: Array(range)) }
+        if Int.random(in: 0..<10, using: &generator) < starChance {
+            return RandomField(text: "*", values: Array(range))
+        }
         var first = Int.random(in: range, using: &generator)
         if let value, Bool.random(using: &generator) { first = value }
         let last = Int.random(in: first...range.upperBound, using: &generator)
@@ -70,7 +99,8 @@ struct RandomField {
             let values = stride(from: range.lowerBound, through: range.upperBound, by: step)
             return RandomField(text: "*/\(step)", values: Array(values))
         case 2 where first < last:
-            return RandomField(text: "\(first)-\(last)/\(step)", values: Array(stride(from: first, through: last, by: step)))
+            let values = stride(from: first, through: last, by: step)
+            return RandomField(text: "\(first)-\(last)/\(step)", values: Array(values))
         case 3:
             return RandomField(text: "\(first),\(last)", values: [first, last])
         case 4 where first + 2 < last:
@@ -80,7 +110,8 @@ struct RandomField {
         }
     }
 
-    static func year(_ range: ClosedRange<Int>, near year: Int?, using generator: inout SeededGenerator) -> RandomField {
+    static func year(_ range: ClosedRange<Int>, near year: Int?, using generator: inout SeededGenerator) -> RandomField
+    {
         let middle = min(max(year ?? .random(in: range, using: &generator), range.lowerBound), range.upperBound)
         let first = max(range.lowerBound, middle - Int.random(in: 0...3, using: &generator))
         let last = min(range.upperBound, middle + Int.random(in: 0...30, using: &generator))
@@ -94,7 +125,8 @@ struct RandomField {
         case 3:
             return RandomField(text: "\(middle)", values: [middle])
         case 4:
-            return RandomField(text: "*/3", values: Array(stride(from: range.lowerBound, through: range.upperBound, by: 3)))
+            let values = stride(from: range.lowerBound, through: range.upperBound, by: 3)
+            return RandomField(text: "*/3", values: Array(values))
         default:
             return RandomField(text: "*", values: Array(range))
         }

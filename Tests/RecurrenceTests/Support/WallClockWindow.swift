@@ -75,6 +75,26 @@ struct WallClockWindow {
         return [.vixie: cron.isWildcard ? elapsed : madeUp, .skip: firstPass, .literal: elapsed, .utc: utc]
     }
 
+    /// For each jump of the clock the matching readings that it leaves out: the first, the last, how many.
+    func removed(of cron: RandomCron) -> [(at: Instant, first: Int, last: Int, count: Int)] {
+        var removed: [(at: Instant, first: Int, last: Int, count: Int)] = []
+        var unseen = readings[0]
+        for (index, reading) in readings.enumerated() where reading >= unseen {
+            let matching = (unseen..<reading).map { $0 * tick }.filter { cron.matches(shown: $0) }
+            if let first = matching.first, let last = matching.last {
+                removed.append((instant(of: index), first, last, matching.count))
+            }
+            unseen = reading + 1
+        }
+        return removed
+    }
+
+    /// What the clock shows at one of the ticks, in seconds, and whether it does so twice.
+    func reading(at instant: Instant) -> (seconds: Int, isRepeated: Bool) {
+        let reading = readings[(Int(instant.milliseconds / 1000) - start) / tick]
+        return (reading * tick, readings.count { $0 == reading } > 1)
+    }
+
     private func instant(of index: Int) -> Instant {
         Instant(milliseconds: Int64(start + index * tick) * 1000)
     }
