@@ -73,8 +73,7 @@ struct QueryCommands: Sendable {
             }
             guard let found else { throw notFound(reference, in: request.namespace) }
             schedule = found
-            source = try found.definition.timing.source(
-                anchor: found.anchor, zones: context.session.compiler.zones)
+            source = try found.occurrences(zones: context.session.compiler.zones)
         } else {
             var random = SystemRandomNumberGenerator()
             let id = ScheduleID(.version7(at: now, random: &random))
@@ -87,7 +86,9 @@ struct QueryCommands: Sendable {
         }
         let fires = nextFires(source, schedule, from, count: count).filter { $0 >= from }
         let zone = try? context.session.compiler.zones(schedule.definition.timing.timezone)
+        let recurrence = source.recurrence
         return { writer in
+            writer.member("timing", recurrence.sentence)
             writer.name("fires")
             writer.array { writer in
                 for fire in fires {
@@ -95,7 +96,8 @@ struct QueryCommands: Sendable {
                         writer.member("at", fire.rfc3339)
                         guard let zone else { return }
                         writer.member("local", zone.localTime(at: fire).iso8601)
-                        writer.member("dst", zone.isDST(at: fire))
+                        let change = recurrence.clockChange(at: fire)
+                        if let change { writer.member("dst", change.rawValue) } else { writer.nullMember("dst") }
                     }
                 }
             }

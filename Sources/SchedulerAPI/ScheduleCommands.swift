@@ -101,7 +101,7 @@ struct ScheduleDefinitions: Sendable {
             schedule.updatedBy = options.actor ?? request.namespace.description
             var change = Change()
             change.schedule = schedule.id
-            if old.definition.timing != checked.definition.timing || schedule.spreadOffset != old.spreadOffset {
+            if checked.definition.isRetimed(from: old.definition) {
                 try change.skipPassed(of: old, &timer, as: .superseded, in: context.session, at: now)
                 if schedule.state == .exhausted { try await revive(&schedule, &timer, in: transaction) }
                 retime(&schedule, &timer, now: now)
@@ -137,7 +137,7 @@ struct ScheduleDefinitions: Sendable {
         schedule.anchor = now
         timer.generation = schedule.generation
         let timing = schedule.definition.timing
-        guard let source = try? timing.source(anchor: now, zones: context.session.compiler.zones) else { return }
+        guard let source = try? schedule.occurrences(zones: context.session.compiler.zones) else { return }
         let first = timing.firstOccurrence(of: source, now: now)
         let isActive = schedule.state == .active
         timer.nextFireAt = isActive ? first?.adding(milliseconds: schedule.spreadOffset) : nil
@@ -155,10 +155,13 @@ struct ScheduleDefinitions: Sendable {
         checkTarget(read, for: namespace, &body)
         var meaning: (source: OccurrenceSource, first: Instant)?
         if let timing = read.timing {
-            let isRetimed = current?.timing != timing
-            meaning = self.meaning(
-                of: timing, grace: read.graceMilliseconds, anchor: isRetimed ? now : anchor, isRetimed: isRetimed, now,
-                &body)
+            let name = try read.name ?? ScheduleName(id.description)
+            let isRenamed = current.map { $0.name != name } ?? false
+            let isRetimed = current?.timing != timing || (isRenamed && timing.dependsOnName)
+            let question = TimingQuestion(
+                timing: timing, hash: Schedule.timingHash(namespace: namespace, name: name),
+                anchor: isRetimed ? now : anchor, graceMilliseconds: read.graceMilliseconds, isRetimed: isRetimed)
+            meaning = self.meaning(of: question, now, &body)
         }
         try body.finish()
         guard let definition = read.definition, let meaning else {
@@ -167,26 +170,38 @@ struct ScheduleDefinitions: Sendable {
         return Checked(definition: definition, source: meaning.source, firstOccurrence: meaning.first)
     }
 
+    /// A timing, and what besides it decides over its occurrences.
+    private struct TimingQuestion {
+        let timing: Timing
+        let hash: UInt64
+        let anchor: Instant
+        let graceMilliseconds: Int64
+        /// It is new, or edited.
+        let isRetimed: Bool
+    }
+
     private func meaning(
-        of timing: Timing, grace: Int64, anchor: Instant, isRetimed: Bool, _ now: Instant, _ body: inout BodyReader
+        of question: TimingQuestion, _ now: Instant, _ body: inout BodyReader
     ) -> (source: OccurrenceSource, first: Instant)? {
-        guard let source = source(of: timing, anchor: anchor, &body) else { return nil }
+        let (timing, isRetimed) = (question.timing, question.isRetimed)
+        guard let source = source(of: question, &body) else { return nil }
         if isRetimed, timing.type == .once, let runAt = timing.runAt {
-            checkOnce(runAt, grace: grace, now, &body)
+            checkOnce(runAt, grace: question.graceMilliseconds, now, &body)
         }
         if let period = source.recurrence.shortestPeriodMilliseconds, timing.spreadMilliseconds > period {
             body.report("spread_seconds", "expected at most the shortest period, \(Double(period) / 1000) s")
         }
         guard let first = timing.firstOccurrence(of: source, now: now) else {
-            guard isRetimed else { return (source, anchor) }
+            guard isRetimed else { return (source, question.anchor) }
             body.report(timing.mainField, "has no occurrence after now within its bounds", as: .neverFires)
             return nil
         }
         return (source, first)
     }
 
-    private func source(of timing: Timing, anchor: Instant, _ body: inout BodyReader) -> OccurrenceSource? {
-        do { return try timing.source(anchor: anchor, zones: context.session.compiler.zones) } catch {
+    private func source(of question: TimingQuestion, _ body: inout BodyReader) -> OccurrenceSource? {
+        let (timing, anchor, hash) = (question.timing, question.anchor, question.hash)
+        do { return try timing.source(anchor: anchor, hash: hash, zones: context.session.compiler.zones) } catch {
             guard error.field == "timezone" else {
                 body.report(error.field, error.description, as: .invalidTiming)
                 return nil
@@ -194,7 +209,7 @@ struct ScheduleDefinitions: Sendable {
             if !body.hasProblem("timezone") { body.report("timezone", error.description, as: .unknownTimezone) }
         }
         // The expression may be wrong besides; no zone is needed to see that.
-        do { _ = try timing.source(anchor: anchor, zones: { _ in .utc }) } catch {
+        do { _ = try timing.source(anchor: anchor, hash: hash, zones: { _ in .utc }) } catch {
             body.report(error.field, error.description, as: .invalidTiming)
         }
         return nil

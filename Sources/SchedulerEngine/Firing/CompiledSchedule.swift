@@ -37,7 +37,7 @@ package final class CompiledSchedule: Sendable {
         payloadSHA256 = Digest.hexadecimal(Digest.sha256(definition.payload))
         var faults: [String] = []
         var source = OccurrenceSource(recurrence: .once(.latest))
-        do { source = try definition.timing.source(anchor: schedule.anchor, zones: zones) } catch {
+        do { source = try schedule.occurrences(zones: zones) } catch {
             faults.append("\(error.field): \(error)")
         }
         planner = ClaimPlanner(
