@@ -60,7 +60,7 @@ struct RandomField {
         let step = Int.random(in: 1...range.count, using: &generator)
         let first = Int.random(in: range, using: &generator)
         let last = Int.random(in: first...range.upperBound, using: &generator)
-        let draw = { (count: Int) in
+        func draw(_ count: Int) -> Int {
             defer { rest /= UInt64(count) }
             return Int(rest % UInt64(count))
         }
