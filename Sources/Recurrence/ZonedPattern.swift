@@ -39,7 +39,8 @@ extension ZonedPattern {
     /// The first occurrence at or after a second since 1970.
     ///
     /// A matching reading that lies beyond the segment is not looked for segment by segment: the search goes on
-    /// where it is shown. The bound on steps is ``Horizon``.
+    /// where it is shown. The bound on steps is ``Horizon``: a step or two for each candidate of 42 years, or of as many
+    /// as the kinds of a year that are named take.
     func next(from start: Int) -> Int? {
         var start = start
         var segment = zone.segment(at: start)
@@ -76,22 +77,31 @@ extension ZonedPattern {
     func previous(from end: Int) -> Int? {
         let floor = floor(from: end)
         var end = min(end, pattern.hasYears ? CronPattern.endOfYears : end)
+        // The last matching reading, where it is known already.
+        var reading: Int?
         while end >= floor.earliest {
             let segment = zone.segment(at: end)
-            let reading = pattern.previous(from: end + segment.offset)
-            if let reading, reading >= firstReading(segment) {
-                let found = reading - segment.offset
-                return found >= Instant.earliestSecond ? found : nil
+            let found = reading ?? pattern.previous(from: end + segment.offset)
+            reading = nil
+            if let found, found >= firstReading(segment) {
+                let instant = found - segment.offset
+                return instant >= Instant.earliestSecond ? instant : nil
             }
             if makesUp(segment) { return segment.start }
             var last = segment.start - 1
             if end - segment.start > ZonedPattern.settlingTime {
-                guard let reading else { return nil }
-                let near = reading + ZonedPattern.offsetLimit
-                if near < segment.start { last = zone.segment(at: near).end - 1 }
+                guard let found else { return nil }
+                let near = found + ZonedPattern.offsetLimit
+                if near < segment.start {
+                    last = zone.segment(at: near).end - 1
+                    reading = found
+                }
             }
             // No kind of a year under the zone's rule has an occurrence: only years before the rule may.
-            if last < floor.ofRule, last > zone.startOfRule { last = zone.startOfRule }
+            if last < floor.ofRule, last > zone.startOfRule {
+                last = zone.startOfRule
+                reading = nil
+            }
             end = last
         }
         return nil
