@@ -90,7 +90,8 @@ let package = Package(
         .executableTarget(
             name: "CarillonBench",
             dependencies: [
-                "carillon", "ServiceFixture", "LocalServers", "JSONText", "NATSClient", "PostgresClient", arguments,
+                "carillon", "ServiceFixture", "LocalServers", "JSONText", "NATSClient", "PostgresClient", "Recurrence",
+                "ZoneData", arguments,
             ], swiftSettings: settings),
 
         // What several tests need: seeded numbers, a proxy that breaks connections, keys and certificates.

@@ -32,12 +32,13 @@ package struct CronExpression: Hashable, Sendable {
     /// - Throws: an error that names the field, the byte, what was expected and what came; also
     ///   `neverMatches` for dates that no calendar has.
     package init(parsing text: String, hash: UInt64? = nil) throws(CronError) {
-        let bytes = Array(text.utf8)
-        guard bytes.count <= CronExpression.maximumLength else {
+        // Before anything is copied: a text of megabytes costs no more than its length.
+        guard text.utf8.count <= CronExpression.maximumLength else {
             throw CronError(
                 code: .tooLong, field: nil, offset: CronExpression.maximumLength,
-                expected: "at most \(CronExpression.maximumLength) bytes", found: "\(bytes.count)", suggestion: nil)
+                expected: "at most \(CronExpression.maximumLength) bytes", found: "\(text.utf8.count)", suggestion: nil)
         }
+        let bytes = Array(text.utf8)
         var words = CronWord.split(bytes)
         timezone = try CronExpression.takeZone(&words)
         guard let first = words.first else {

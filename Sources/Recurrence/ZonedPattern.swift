@@ -39,28 +39,31 @@ extension ZonedPattern {
     /// The first occurrence at or after a second since 1970.
     ///
     /// A matching reading that lies beyond the segment is not looked for segment by segment: the search goes on
-    /// where it is shown. The bound on steps is ``horizon(from:)``: a step or two for each candidate of 42 years at the
-    /// most, or of the years that are named where their list has gaps.
+    /// where it is shown. The bound on steps is ``Horizon``: a step or two for each candidate of 42 years, or of as many
+    /// as the kinds of a year that are named take.
     func next(from start: Int) -> Int? {
         var start = start
         var segment = zone.segment(at: start)
         var horizon = horizon(from: start)
-        // The first matching reading, where it is known already.
+        // Nothing matches from `searched` up to `reading`, which need not be looked for again.
+        var searched = Int.max
         var reading: Int?
-        let first = start
-        while start <= horizon || extend(&horizon, from: first), start <= horizon {
+        while start <= horizon.end {
+            if start > horizon.check, isEnd(&horizon, at: start) { return nil }
             if start == segment.start, makesUp(segment) { return start }
-            let found = reading ?? pattern.next(from: max(start + segment.offset, firstReading(segment)))
-            reading = nil
-            if let found, found < segment.end + segment.offset { return found - segment.offset }
+            let wall = max(start + segment.offset, firstReading(segment))
+            if wall < searched || wall > reading ?? .max {
+                reading = pattern.next(from: wall)
+                searched = wall
+            }
+            if let reading, reading < segment.end + segment.offset { return reading - segment.offset }
             // Only a second pass can show readings that lie behind.
             if segment.end - start > ZonedPattern.settlingTime {
-                guard let found else { return nil }
-                let near = found - ZonedPattern.offsetLimit
+                guard let reading else { return nil }
+                let near = reading - ZonedPattern.offsetLimit
                 if near > segment.end {
                     segment = zone.segment(after: segment, holding: near)
                     start = segment.start
-                    reading = found
                     continue
                 }
             }
@@ -104,22 +107,30 @@ extension ZonedPattern {
         return nil
     }
 
-    /// After this second nothing can come of a kind of a year that was not met before.
-    private func horizon(from start: Int) -> Int {
-        min(
-            max(start, zone.startOfRule) + ZonedPattern.searchLength,
-            pattern.hasYears ? CronPattern.endOfYears : Instant.latestSecond)
+    /// Where a search ends. After `end` no occurrence can come that has not come before; where years are named, that
+    /// may be clear earlier, and is looked at from `check` on.
+    private struct Horizon {
+        /// Where the search began, or the zone's rule for the years to come does, whichever is later.
+        let start: Int
+        var check: Int
+        let end: Int
     }
 
-    /// Where years are named with gaps between them, kinds of a year may be missing before the horizon: then all of
-    /// the years have to be looked at.
-    private func extend(_ horizon: inout Int, from start: Int) -> Bool {
-        guard pattern.hasYears, horizon < CronPattern.endOfYears else { return false }
-        let day = floorDivide(max(start, zone.startOfRule), CivilDate.secondsPerDay)
-        let year = CivilDate(daysSince1970: day).year
-        guard !(year...year + 42).allSatisfy(pattern.years.contains) else { return false }
-        horizon = CronPattern.endOfYears
-        return true
+    private func horizon(from start: Int) -> Horizon {
+        let start = max(start, zone.startOfRule)
+        let end = start + ZonedPattern.searchLength
+        if pattern.hasYears { return Horizon(start: start, check: end, end: CronPattern.endOfYears) }
+        return Horizon(start: start, check: .max, end: min(end, Instant.latestSecond))
+    }
+
+    /// Whether a fruitless search up to an instant has seen each kind of year that is named for later.
+    private func isEnd(_ horizon: inout Horizon, at instant: Int) -> Bool {
+        horizon.check = instant + ZonedPattern.searchLength / 4
+        // The years at both ends may have been seen in part only.
+        let year = { CivilDate(daysSince1970: floorDivide($0, CivilDate.secondsPerDay)).year }
+        let seen = pattern.years.kinds(from: year(horizon.start) + 1, before: year(instant) - 1)
+        let later = pattern.years.kinds(from: year(instant) - 1, before: YearSet.range.upperBound + 1)
+        return later & ~seen == 0
     }
 
     /// Before `earliest` nothing occurs; before `ofRule` nothing that the zone's rule for the years to come allows.

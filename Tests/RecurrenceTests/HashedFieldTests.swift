@@ -1,4 +1,5 @@
 import Recurrence
+import TestSupport
 import Testing
 
 @Suite("H: values chosen by a number")

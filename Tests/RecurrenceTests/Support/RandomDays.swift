@@ -1,4 +1,5 @@
 import Recurrence
+import TestSupport
 
 /// Random day, month, weekday and year fields with `L`, `W`, `#`, `+` and `?`, together with what they mean, worked out
 /// from the calendar without the parser.
