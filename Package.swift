@@ -61,7 +61,7 @@ let package = Package(
         // The service.
         module(
             "SchedulerStore",
-            ["Recurrence", "JSONText", "SchedulerCore", "PostgresClient", "Migrations"],
+            ["Recurrence", "JSONText", "SchedulerCore", "SchedulerWire", "PostgresClient", "Migrations"],
             plugins: [.embedInCode("Migrations")]),
         module(
             "SchedulerEngine",
@@ -104,7 +104,7 @@ let package = Package(
         tests(of: "Recurrence", ["TestSupport", "ZoneData"]),
         tests(of: "ZoneData", ["Recurrence"]),
         tests(of: "JSONText", ["TestSupport"]),
-        tests(of: "SchedulerCore", ["Recurrence", "TestSupport"]),
+        tests(of: "SchedulerCore", ["Recurrence", "TestSupport", "ZoneData"]),
         tests(of: "SchedulerWire", ["JSONText", "Recurrence", "SchedulerCore"]),
         tests(of: "LocalServers"),
         tests(of: "PostgresClient", ["PostgresTestSupport", "TestSupport"]),

@@ -52,6 +52,8 @@ package struct Timing: Hashable, Sendable {
     package var endAt: Instant?
     package var maxRuns: Int64?
     package var spreadMilliseconds: Int64
+    /// Calendars and execution windows.
+    package var constraint = FireConstraint()
 
     package init(type: ScheduleType) {
         self.type = type
@@ -214,7 +216,8 @@ package struct Timer: Hashable, Sendable {
     package let schedule: ScheduleID
     /// When the next occurrence is due, spread included; nil where none is to come.
     package var nextFireAt: Instant?
-    /// The nominal instant of the first occurrence that a paused schedule has not accounted for.
+    /// The nominal instant of the first occurrence that is not accounted for: of a paused schedule, and of one whose
+    /// calendars, windows or freezes move what is due.
     package var resumeFrom: Instant?
     /// Counts attempts, and all other steps that events are ordered by: the fence.
     package var fireSequence: Int64

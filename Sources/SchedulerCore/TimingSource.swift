@@ -23,6 +23,29 @@ extension Timing {
         OccurrenceSource(recurrence: try recurrence(anchor: anchor, zones: zones), first: startAt, last: endAt)
     }
 
+    /// Where the occurrences go; nil where each fires at its own time.
+    ///
+    /// - Parameter calendars: those that the constraint names.
+    package func placement(
+        of source: OccurrenceSource, zones: ZoneLookup, calendars: [CalendarName: BusinessCalendar]
+    ) throws(TimingError) -> Placement? {
+        guard !constraint.isEmpty else { return nil }
+        func calendar(_ name: CalendarName, _ field: String) throws(TimingError) -> BusinessCalendar {
+            guard let calendar = calendars[name] else {
+                throw TimingError(field: field, "expected a calendar of the namespace, there is none called '\(name)'")
+            }
+            return calendar
+        }
+        var days: DaySet?
+        if let name = constraint.onlyOn { days = try calendar(name, "only_on").businessDays }
+        if let name = constraint.notOn {
+            let open = try calendar(name, "not_on").notHolidays
+            days = days.map { $0.intersection(open) } ?? open
+        }
+        let zone: ZoneRules = dstPolicy == .utc ? .utc : try zoneRules(zones)
+        return Placement(source: source, constraint: constraint, days: days, zone: zone)
+    }
+
     private func recurrence(anchor: Instant, zones: ZoneLookup) throws(TimingError) -> Recurrence {
         switch type {
         case .cron:
@@ -52,10 +75,16 @@ extension Timing {
 
     /// The first occurrence of a schedule that begins, or whose timing was edited, at `now`: strictly later than that,
     /// but for `once` and `immediate`, whose only instant may have passed by then.
-    package func firstOccurrence(of source: OccurrenceSource, now: Instant) -> Instant? {
+    ///
+    /// What a calendar would have moved to before `now` is none: nothing ever fires backwards.
+    package func firstOccurrence(
+        of source: OccurrenceSource, placement: Placement? = nil, now: Instant
+    ) -> Instant? {
         switch type {
-        case .once, .immediate: source.next(after: Instant.earliest)
-        case .cron, .interval: source.next(after: now)
+        case .once, .immediate: return source.next(after: Instant.earliest)
+        case .cron, .interval:
+            guard let first = source.next(after: now), let placement else { return source.next(after: now) }
+            return placement.last(from: first, dueThrough: now).map { source.next(after: $0) } ?? first
         }
     }
 }

@@ -18,17 +18,19 @@ package struct DefinitionDefaults: Hashable, Sendable {
 /// Reads the fields of a schedule from a request: the whole of it (`create`), or a merge patch (`update`), in which an
 /// absent field keeps what is and null brings the default back.
 package struct DefinitionReader {
-    package static let fields = [
-        "name", "description", "schedule_type", "cron_expression", "interval_seconds", "run_at", "rrule", "timezone",
-        "dst_policy", "start_at", "end_at", "max_runs", "spread_seconds", "target_command", "command_payload",
-        "command_headers", "payload_template", "delivery", "guarantee", "completion", "start_timeout_seconds",
-        "run_timeout_seconds", "heartbeat_timeout_seconds", "overlap_policy", "max_in_flight", "misfire_policy",
-        "misfire_grace_seconds", "catchup_window_seconds", "catchup_limit", "max_retries", "retry_delay_seconds",
-        "retry_max_delay_seconds", "retry_max_age_seconds", "pause_after_failures", "after", "priority", "tags",
-        "metadata", "delete_when_exhausted",
-    ]
+    package static let fields =
+        [
+            "name", "description", "schedule_type", "cron_expression", "interval_seconds", "run_at", "rrule",
+            "timezone",
+            "dst_policy", "start_at", "end_at", "max_runs", "spread_seconds", "target_command", "command_payload",
+            "command_headers", "payload_template", "delivery", "guarantee", "completion", "start_timeout_seconds",
+            "run_timeout_seconds", "heartbeat_timeout_seconds", "overlap_policy", "max_in_flight", "misfire_policy",
+            "misfire_grace_seconds", "catchup_window_seconds", "catchup_limit", "max_retries", "retry_delay_seconds",
+            "retry_max_delay_seconds", "retry_max_age_seconds", "pause_after_failures", "after", "priority", "tags",
+            "metadata", "delete_when_exhausted",
+        ] + constraintFields
 
-    private var body: BodyReader
+    var body: BodyReader
     private let defaults: DefinitionDefaults
     private let zones: ZoneLookup
     /// A year in seconds: the longest of the durations that are not the misfire's.
@@ -125,7 +127,7 @@ package struct DefinitionReader {
     }
 
     /// Sets a field from its member: absent keeps, null resets, a value that cannot be read is reported and kept out.
-    private mutating func set<Value>(
+    mutating func set<Value>(
         _ name: String, _ field: inout Value, default initial: Value,
         _ read: (inout BodyReader) -> Value?
     ) {
@@ -185,6 +187,7 @@ extension DefinitionReader {
         set("spread_seconds", &timing.spreadMilliseconds, default: 0) {
             $0.milliseconds("spread_seconds", seconds: 0...86_400)
         }
+        readConstraint(&timing.constraint)
         refuse("rrule")
         guard !discard else {
             checkExpression(timing.cronExpression)
@@ -217,6 +220,7 @@ extension DefinitionReader {
                 body.report(field, "belongs to '\(type.rawValue)' schedules only", as: .conflictingFields)
             }
         }
+        checkConstraint(timing.constraint)
         if let start = timing.startAt, let end = timing.endAt, end < start {
             body.report("end_at", "expected an instant not before start_at", as: .conflictingFields)
         }

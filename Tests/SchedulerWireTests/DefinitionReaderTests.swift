@@ -92,6 +92,8 @@ private func definition(_ text: String, onto current: ScheduleDefinition? = nil)
         ("retry_delay_seconds", ["[]"], ["-1"]), ("retry_max_delay_seconds", ["[]"], ["-1"]),
         ("retry_max_age_seconds", ["[]"], ["-1"]), ("pause_after_failures", ["1.5"], ["0"]),
         ("cron_expression", ["1"], ["\"\(String(repeating: "*", count: 257))\""]),
+        ("only_on", ["1"], [#""""#, #""a b""#]), ("not_on", ["[]"], [#""_""#]), ("shift", ["1"], [#""sideways""#]),
+        ("windows", ["{}", #""MON-FRI""#], []), ("outside", ["1"], [#""sometimes""#]),
     ]
 
     @Test("A wrong type and a value out of bounds are told by the field's pointer", arguments: faults)
