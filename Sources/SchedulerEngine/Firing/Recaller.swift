@@ -175,8 +175,10 @@ package final class Recaller: Sendable {
         switch schedule.state {
         case .active:
             timer.nextFireAt = min(timer.nextFireAt ?? due, due)
+            // Where it was moved, its due time does not say which occurrence it is.
+            let isMoved = due != first.adding(milliseconds: schedule.spreadOffset)
             let isPlaced = !schedule.definition.timing.constraint.isEmpty || timer.resumeFrom != nil
-            if isPlaced { timer.resumeFrom = min(timer.resumeFrom ?? first, first) }
+            if isMoved || isPlaced { timer.resumeFrom = min(timer.resumeFrom ?? first, first) }
         case .paused, .invalid: timer.resumeFrom = min(timer.resumeFrom ?? first, first)
         case .exhausted, .deleted: break
         }
