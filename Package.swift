@@ -38,12 +38,13 @@ let package = Package(
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
     targets: [
+        .systemLibrary(name: "CICal", pkgConfig: "libical", providers: [.apt(["libical-dev"])]),
         .systemLibrary(name: "CNATS", pkgConfig: "libnats", providers: [.apt(["libnats-dev"])]),
         .systemLibrary(name: "CLinux"),
         .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
 
         // Pure: no I/O, no clocks.
-        module("Recurrence"),
+        module("Recurrence", ["CICal"]),
         module("JSONText"),
         module("SchedulerCore", ["Recurrence", crypto, heap, deque]),
         module("SchedulerWire", ["Recurrence", "JSONText", "SchedulerCore"]),

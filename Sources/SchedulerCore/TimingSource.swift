@@ -43,7 +43,20 @@ extension Timing {
             return .once(runAt)
         case .immediate:
             return .once(anchor)
+        case .rrule:
+            return .rrule(try rule(anchor: anchor, zone: try zoneRules(zones)))
         }
+    }
+
+    /// A rule without `start_at` begins with the anchor, to the whole second, and recurs later than that only: as with
+    /// an interval, to make a schedule is no occurrence of it, and `COUNT` counts what can fire.
+    private func rule(anchor: Instant, zone: ZoneRules) throws(TimingError) -> ZonedRule {
+        guard let rrule else { throw TimingError(field: "rrule", "expected a recurrence rule") }
+        do {
+            return try ZonedRule(
+                RecurrenceRule(parsing: rrule), zone: zone, policy: dstPolicy, start: startAt ?? anchor,
+                includesStart: startAt != nil)
+        } catch { throw TimingError(field: "rrule", error.description) }
     }
 
     private func zoneRules(_ zones: ZoneLookup) throws(TimingError) -> ZoneRules {
@@ -55,7 +68,7 @@ extension Timing {
     package func firstOccurrence(of source: OccurrenceSource, now: Instant) -> Instant? {
         switch type {
         case .once, .immediate: source.next(after: Instant.earliest)
-        case .cron, .interval: source.next(after: now)
+        case .cron, .interval, .rrule: source.next(after: now)
         }
     }
 }

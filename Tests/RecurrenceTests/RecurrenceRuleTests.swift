@@ -103,7 +103,7 @@ struct RecurrenceRuleParsingTests {
             "RRULE", "EXDATE", "RDATE", "20261224T090000", "Z", "UNTIL", "COUNT", "BYWEEKNO", "é", "\u{0}",
             "99999999999",
         ]
-        for _ in 0..<40_000 {
+        for _ in 0..<10_000 {
             let length = Int.random(in: 0..<14, using: &generator)
             let text = (0..<length).map { _ in words.randomElement(using: &generator) ?? "" }.joined()
             do {
@@ -249,7 +249,7 @@ struct RecurrenceRuleTests {
             Example("FREQ=MONTHLY;BYMONTHDAY=-16;BYDAY=1SA", "2026-01-01T09:00:00Z", "UTC", []),
             Example(
                 "FREQ=SECONDLY;INTERVAL=7;BYSECOND=5;BYDAY=MO;BYMONTH=2;BYMONTHDAY=29", "2026-01-01T00:00:00Z", "UTC",
-                ["2044-02-29T00:00:05"]),
+                ["2044-02-29T00:05:05"]),
             // Ends in the year 2582.
             Example("FREQ=YEARLY", "3000-02-01T09:00:00Z", "UTC", ["3000-02-01T09", "3001-02-01T09"]),
             // Its lists hold 32 days of the month.
