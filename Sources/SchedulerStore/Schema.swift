@@ -11,6 +11,8 @@ package enum Schema {
         try Migration.parse([
             ("m0001_scheduler.up.sql", text(PackageResources.m0001_scheduler_up_sql)),
             ("m0001_scheduler.down.sql", text(PackageResources.m0001_scheduler_down_sql)),
+            ("m0002_rrule.up.sql", text(PackageResources.m0002_rrule_up_sql)),
+            ("m0002_rrule.down.sql", text(PackageResources.m0002_rrule_down_sql)),
         ])
     }
 
