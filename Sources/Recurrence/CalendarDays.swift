@@ -91,8 +91,10 @@ extension RecurrenceRule {
     fileprivate var calendarGroups: [[String]] {
         let months = (1...12).filter { effectiveMonths.hasBit($0) }.map(String.init).joined(separator: ",")
         var groups: [[String]] = []
-        // Without BYMONTH libical takes the month of its start for BYMONTHDAY, and counts weekdays in the year.
-        groups.append(RecurrenceRule.rules("FREQ=YEARLY;BYMONTH=\(months);BYMONTHDAY=", monthDays))
+        // Without BYMONTH libical takes the month of its start for BYMONTHDAY, and counts weekdays in the year. Days
+        // that none of the months has stay out: for those alone it would search through all the years it knows.
+        groups.append(
+            RecurrenceRule.rules("FREQ=YEARLY;BYMONTH=\(months);BYMONTHDAY=", monthDays.filter { hasMonthDay($0) }))
         groups.append(RecurrenceRule.rules("FREQ=YEARLY;BYYEARDAY=", yearDays))
         let frame = ordinalsAreOfMonth ? "FREQ=YEARLY;BYMONTH=\(months);BYDAY=" : "FREQ=YEARLY;BYDAY="
         let names = ["SU", "MO", "TU", "WE", "TH", "FR", "SA"]

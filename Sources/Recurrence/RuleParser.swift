@@ -152,7 +152,8 @@ private struct RuleConsistency {
         try refuse(
             !rule.positions.isEmpty && selecting.isEmpty, "BYSETPOS", "another BY part to choose from", .conflict)
         try refuse(
-            !rule.monthDays.isEmpty && !rule.hasMonthDay, "BYMONTHDAY", "a day that one of the months has",
+            !rule.monthDays.isEmpty && !rule.monthDays.contains { rule.hasMonthDay($0) }, "BYMONTHDAY",
+            "a day that one of the months has",
             .neverMatches)
     }
 
@@ -182,12 +183,9 @@ extension RecurrenceRule {
     /// The months it names, or all.
     var effectiveMonths: UInt16 { months == 0 ? 0b1_1111_1111_1110 : months }
 
-    /// Whether a month it names has, in some year, a day that it names.
-    fileprivate var hasMonthDay: Bool {
-        (1...12).contains { month in
-            effectiveMonths.hasBit(month)
-                && monthDays.contains { abs($0) <= CivilDate.length(ofMonth: month, year: 2000) }
-        }
+    /// Whether a month that it names has such a day, from its start or its end, in some year.
+    func hasMonthDay(_ day: Int) -> Bool {
+        (1...12).contains { effectiveMonths.hasBit($0) && abs(day) <= CivilDate.length(ofMonth: $0, year: 2000) }
     }
 }
 
