@@ -38,12 +38,14 @@ let package = Package(
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
     targets: [
+        // Without its pkg-config file, which links two libraries more, and Berkeley DB with them, for nothing.
+        .systemLibrary(name: "CICal", providers: [.apt(["libical-dev"])]),
         .systemLibrary(name: "CNATS", pkgConfig: "libnats", providers: [.apt(["libnats-dev"])]),
         .systemLibrary(name: "CLinux"),
         .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
 
         // Pure: no I/O, no clocks.
-        module("Recurrence"),
+        module("Recurrence", ["CICal"]),
         module("JSONText"),
         module("SchedulerCore", ["Recurrence", crypto, heap, deque]),
         module("SchedulerWire", ["Recurrence", "JSONText", "SchedulerCore"]),

@@ -61,6 +61,12 @@ extension CivilDate {
         return 30 | (month ^ (month >> 3))
     }
 
+    /// The days of a year before a month: 0, 31, 59 or 60, ….
+    static func daysBefore(month: Int, isLeap: Bool) -> Int {
+        // As if February had 30 days, less what it lacks.
+        (367 * month - 362) / 12 - (month > 2 ? (isLeap ? 1 : 2) : 0)
+    }
+
     /// The weekday of a day since 1970, 0 for Sunday to 6 for Saturday.
     static func weekday(daysSince1970 days: Int) -> Int {
         let shifted = (days + 4) % 7  // 1970-01-01 was a Thursday.

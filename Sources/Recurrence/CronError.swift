@@ -6,18 +6,24 @@ package struct CronError: Error, Hashable, Sendable {
         case tooLong
         /// Over 64 list items in all fields together.
         case tooManyItems
-        /// Neither five nor six fields.
+        /// Neither five, six nor seven fields.
         case fieldCount
         case syntax
         case outOfRange
         case reversedRange
         /// A step of 0, or one that stands on neither `*` nor a range.
         case step
+        /// `L`, `W`, `#`, `H`, `?` or `+` where it has no meaning.
+        case modifier
+        /// `H` where no key was given to choose a value by.
+        case hashKey
         /// Valid in other dialects.
         case unsupported
         case unknownNickname
         /// The duration after `@every`.
         case duration
+        /// What follows `CRON_TZ=` or `TZ=`.
+        case timezone
         /// No date ever matches, such as 30 February.
         case neverMatches
     }

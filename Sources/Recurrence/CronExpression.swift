@@ -1,7 +1,8 @@
 /// A cron text that was understood.
 ///
-/// Five fields (`minute hour day-of-month month day-of-week`) or six (a leading `second`), after the Open
-/// Cron Pattern Specification; a nickname such as `@daily`; or `@every` with a duration.
+/// Five fields (`minute hour day-of-month month day-of-week`), six (a leading `second`) or seven (a trailing `year`),
+/// after the Open Cron Pattern Specification 1.4, and `H`; a nickname such as `@daily`; or `@every` with a duration. In
+/// front of any of them `CRON_TZ=` or `TZ=` with a time zone.
 package struct CronExpression: Hashable, Sendable {
     package enum Form: Hashable, Sendable {
         /// Fields, or a nickname for them.
@@ -15,33 +16,60 @@ package struct CronExpression: Hashable, Sendable {
 
     package let form: Form
 
+    /// What `CRON_TZ=` or `TZ=` in front says; whether that zone exists is for the zones' data to say.
+    package let timezone: String?
+
+    /// Whether `H` is in it: then it means something else with each key.
+    package let usesHash: Bool
+
     /// The longest text that is accepted, in bytes.
     package static let maximumLength = 256
 
     /// The most list items that are accepted, in all fields together.
     package static let maximumItems = 64
 
+    /// - Parameter hash: the number that `H` chooses by; nil where `H` is to be refused.
     /// - Throws: an error that names the field, the byte, what was expected and what came; also
     ///   `neverMatches` for dates that no calendar has.
-    package init(parsing text: String) throws(CronError) {
+    package init(parsing text: String, hash: UInt64? = nil) throws(CronError) {
         let bytes = Array(text.utf8)
         guard bytes.count <= CronExpression.maximumLength else {
             throw CronError(
                 code: .tooLong, field: nil, offset: CronExpression.maximumLength,
                 expected: "at most \(CronExpression.maximumLength) bytes", found: "\(bytes.count)", suggestion: nil)
         }
-        let words = CronWord.split(bytes)
+        var words = CronWord.split(bytes)
+        timezone = try CronExpression.takeZone(&words)
         guard let first = words.first else {
             throw CronError(
-                code: .empty, field: nil, offset: 0, expected: "five or six fields", found: "an empty text",
-                suggestion: "0 * * * *")
+                code: .empty, field: nil, offset: timezone == nil ? 0 : bytes.count, expected: "five to seven fields",
+                found: timezone == nil ? "an empty text" : "nothing after the time zone",
+                suggestion: timezone == nil ? "0 * * * *" : nil)
         }
         self.text = text
         if first.bytes.first == UInt8(ascii: "@") {
             form = try CronNickname.form(of: words)
+            usesHash = false
         } else {
-            form = .pattern(try CronPattern(fields: words))
+            let parsed = try CronPattern.parse(words, hash: hash)
+            form = .pattern(parsed.pattern)
+            usesHash = parsed.usesHash
         }
+    }
+
+    /// Takes `CRON_TZ=Zone` or `TZ=Zone` from the front.
+    private static func takeZone(_ words: inout [CronWord]) throws(CronError) -> String? {
+        guard let first = words.first, let sign = first.bytes.firstIndex(of: UInt8(ascii: "=")) else { return nil }
+        let name = first.bytes[..<sign]
+        guard name.elementsEqual("CRON_TZ".utf8) || name.elementsEqual("TZ".utf8) else { return nil }
+        words.removeFirst()
+        let zone = first.bytes[(sign + 1)...]
+        guard !zone.isEmpty else {
+            throw CronError(
+                code: .timezone, field: nil, offset: sign + 1, expected: "a time zone such as Europe/Berlin",
+                found: "nothing after the `=`", suggestion: nil)
+        }
+        return String(decoding: zone, as: UTF8.self)
     }
 }
 

@@ -6,6 +6,7 @@ package enum CronField: Int, CaseIterable, Hashable, Sendable {
     case dayOfMonth
     case month
     case dayOfWeek
+    case year
 }
 
 extension CronField {
@@ -18,6 +19,7 @@ extension CronField {
         case .dayOfMonth: "day-of-month"
         case .month: "month"
         case .dayOfWeek: "day-of-week"
+        case .year: "year"
         }
     }
 
@@ -29,6 +31,7 @@ extension CronField {
         case .dayOfMonth: 1...31
         case .month: 1...12
         case .dayOfWeek: 0...7
+        case .year: YearSet.range
         }
     }
 
@@ -37,11 +40,21 @@ extension CronField {
         self == .dayOfWeek ? 0...6 : values
     }
 
-    /// Names for the numbers from `values.lowerBound` on.
+    /// The numbers that `H` chooses from: days that every month has.
+    var hashed: ClosedRange<Int> {
+        self == .dayOfMonth ? 1...28 : everything
+    }
+
+    private static let monthNames = [
+        "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC",
+    ]
+    private static let weekdayNames = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"]
+
+    /// Names for the numbers from `values.lowerBound` on, each of three letters.
     var valueNames: [String] {
         switch self {
-        case .month: ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]
-        case .dayOfWeek: ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"]
+        case .month: CronField.monthNames
+        case .dayOfWeek: CronField.weekdayNames
         default: []
         }
     }

@@ -1,173 +1,252 @@
-/// Reads one field: a list of items, each `*`, a value or a range, with an optional step on `*` or a range.
+/// Reads one field: a list of items, each `*`, a value or a range, with an optional step on `*` or a range, or one of
+/// the modifiers: `L`, `L-n`, `nW` and `LW` among days of the month, `nL`, `n#L` and `n#m` among weekdays, `H` anywhere
+/// but among years.
 struct CronFieldParser {
     let field: CronField
     let word: CronWord
-    private var position: Int
+    var position: Int
+    /// What `H` draws from; nil where no key was given.
+    var digits: HashDigits?
+    private(set) var result = Field()
 
-    init(_ field: CronField, word: CronWord) {
+    /// What a field says.
+    struct Field {
+        /// The values as bits; of a year field ``years`` holds them.
+        var mask: UInt64 = 0
+        var years = YearSet()
+        var lastDays: UInt32 = 0
+        var nearestWeekday: UInt8 = 0
+        var nthWeekdays: UInt64 = 0
+        var items = 0
+        /// `*` or `?` and nothing else (OCPS 1.0 §6.1); `*/2` restricts.
+        var isUnrestricted = false
+        /// It begins with `+`.
+        var isAnd = false
+        var usesHash = false
+    }
+
+    init(_ field: CronField, word: CronWord, digits: HashDigits?) {
         self.field = field
         self.word = word
+        self.digits = digits
         position = word.offset
     }
 
-    /// The values as bits, and the number of list items.
-    mutating func parse() throws(CronError) -> (mask: UInt64, items: Int) {
-        var mask: UInt64 = 0
-        var items = 0
+    mutating func parse() throws(CronError) -> Field {
+        if field == .dayOfWeek, skip("+") { result.isAnd = true }
+        let start = position
         repeat {
-            mask |= try item()
-            items += 1
+            let itemStart = position
+            try item()
+            result.items += 1
+            if result.nearestWeekday > 0, result.items > 1 || current == UInt8(ascii: ",") {
+                throw nearestInList(from: itemStart)
+            }
         } while skip(",")
         guard isAtEnd else { throw unexpected("`,` or the end of the field") }
-        if field == .dayOfWeek, mask.hasBit(7) {
-            mask = (mask | 1).bits(before: 7)
+        if field == .dayOfWeek, result.mask.hasBit(7) {
+            result.mask = (result.mask | 1).bits(before: 7)
         }
-        return (mask, items)
+        let isOne = position == start + 1
+        result.isUnrestricted =
+            isOne && (word.bytes[start] == UInt8(ascii: "*") || word.bytes[start] == UInt8(ascii: "?"))
+        return result
     }
 
-    private mutating func item() throws(CronError) -> UInt64 {
+    private mutating func item() throws(CronError) {
         let start = position
-        if skip("*") {
-            return try stepped(field.everything, from: start)
+        switch current {
+        case UInt8(ascii: "*"):
+            position += 1
+            try stepped(field.everything, from: start)
+        case UInt8(ascii: "?") where field == .dayOfMonth || field == .dayOfWeek:
+            position += 1
+            try stepped(field.everything, from: start)
+        case UInt8(ascii: "/"): throw bareStep(from: start)
+        case UInt8(ascii: "H"): try hashed()
+        case UInt8(ascii: "L") where field == .dayOfMonth: try lastDay()
+        default: try valueOrRange()
         }
-        if current == UInt8(ascii: "/") {
-            throw bareStep(from: start)
-        }
+    }
+
+    private mutating func valueOrRange() throws(CronError) {
+        let start = position
         let first = try value()
+        if try weekdayModifier(first, from: start) || dayModifier(first) { return }
         guard skip("-") else {
-            guard current == UInt8(ascii: "/") else { return 1 << UInt64(first) }
+            guard current == UInt8(ascii: "/") else { return insert(first) }
             throw stepOnValue(first, from: start)
         }
         // Sunday ends a week that begins with any other day: `FRI-SUN` is 5-7.
-        let isSundayLast = field == .dayOfWeek && name == "SUN" && first > 0
+        let nameStart = position
         let named = try value()
+        let isSundayLast = field == .dayOfWeek && named == 0 && first > 0 && decimalDigit(word.bytes[nameStart]) == nil
         let last = isSundayLast ? 7 : named
         guard first <= last else { throw reversed(first, last, from: start) }
-        return try stepped(first...last, from: start)
-    }
-
-    /// The bits of a range, of every *n*th value if a step follows.
-    private mutating func stepped(_ range: ClosedRange<Int>, from start: Int) throws(CronError) -> UInt64 {
-        var step = 1
-        if skip("/") {
-            let stepStart = position
-            guard let number = number() else { throw unexpected("a step, a number from 1 on") }
-            guard number > 0 else {
-                throw error(
-                    .step, at: stepStart, "a step from 1 on", found: "`0`",
-                    suggestion: text(from: start, to: stepStart - 1))
-            }
-            // A step beyond the range leaves its first value, as OCPS has it; 64 is beyond every range.
-            step = min(number, 64)
+        if let modifier = current, [UInt8(ascii: "W"), UInt8(ascii: "L"), UInt8(ascii: "#")].contains(modifier) {
+            throw modifiedRange(from: start)
         }
-        var mask: UInt64 = 0
-        for value in stride(from: range.lowerBound, through: range.upperBound, by: step) { mask |= 1 << UInt64(value) }
-        return mask
+        try stepped(first...last, from: start)
     }
 
+    /// Takes a range, or every *n*th of its values if a step follows.
+    private mutating func stepped(_ range: ClosedRange<Int>, from start: Int) throws(CronError) {
+        let step = try self.step(after: start)
+        if step == 1, field != .year {
+            result.mask |= UInt64.max.bits(atOrAfter: range.lowerBound).bits(before: range.upperBound + 1)
+        } else {
+            for value in stride(from: range.lowerBound, through: range.upperBound, by: step) { insert(value) }
+        }
+    }
+
+    /// The number after a `/`; 1 without one. A step beyond the range leaves its first value, as OCPS has it; 1000 is
+    /// beyond every range.
+    private mutating func step(after start: Int) throws(CronError) -> Int {
+        guard skip("/") else { return 1 }
+        let stepStart = position
+        guard let number = number() else { throw unexpected("a step, a number from 1 on") }
+        guard number > 0 else { throw zeroStep(from: start, at: stepStart) }
+        return min(number, 1000)
+    }
+
+    private mutating func insert(_ value: Int) {
+        if field == .year { result.years.insert(value) } else { result.mask |= 1 << UInt64(value) }
+    }
+}
+
+// MARK: - Modifiers
+
+extension CronFieldParser {
+    /// `L`, `L-3` or `LW`.
+    private mutating func lastDay() throws(CronError) {
+        position += 1
+        if skip("W") {
+            result.nearestWeekday = CronPattern.lastWeekday
+            return
+        }
+        var before = 0
+        if skip("-") {
+            let start = position
+            guard let number = number() else { throw unexpected("a number of days before the last one") }
+            guard (1...30).contains(number) else {
+                throw error(
+                    .outOfRange, at: start, "a number of days before the last one, 1 to 30", found: "`\(number)`",
+                    suggestion: number == 0 ? "L" : nil)
+            }
+            before = number
+        }
+        result.lastDays |= 1 << UInt32(31 - before)
+    }
+
+    /// `15W`: whether it was one.
+    private mutating func dayModifier(_ day: Int) -> Bool {
+        guard field == .dayOfMonth, skip("W") else { return false }
+        result.nearestWeekday = UInt8(day)
+        return true
+    }
+
+    /// `5L`, `FRI#L` and `MON#2`: whether it was one.
+    private mutating func weekdayModifier(_ weekday: Int, from start: Int) throws(CronError) -> Bool {
+        guard field == .dayOfWeek else { return false }
+        let bit = UInt64(weekday % 7)
+        if skip("L") {
+            result.nthWeekdays |= 1 << (35 + bit)
+            return true
+        }
+        guard skip("#") else { return false }
+        if skip("L") {
+            result.nthWeekdays |= 1 << (35 + bit)
+            return true
+        }
+        let numberStart = position
+        guard let number = number() else { throw unexpected("the weekday's number in the month, 1 to 5 or L") }
+        guard (1...5).contains(number) else {
+            throw error(
+                .outOfRange, at: numberStart, "the weekday's number in the month, 1 to 5 or L", found: "`\(number)`")
+        }
+        result.nthWeekdays |= 1 << (UInt64(7 * (number - 1)) + bit)
+        return true
+    }
+
+    /// `H`, `H/15`, `H(0-29)` or `H(0-29)/10`: one value of the range, or every *n*th from one of the first *n* on.
+    private mutating func hashed() throws(CronError) {
+        let start = position
+        guard field != .year else { throw unexpected(field.expectation) }
+        position += 1
+        var range = field.hashed
+        if skip("(") {
+            let rangeStart = position
+            let first = try value()
+            guard skip("-") else { throw unexpected("`-` and the range's last value") }
+            let last = try value()
+            guard skip(")") else { throw unexpected("`)`") }
+            guard first <= last else { throw reversedHash(first, last, from: rangeStart) }
+            range = first...last
+        }
+        let step = current == UInt8(ascii: "/") ? try self.step(after: start) : nil
+        guard digits != nil else {
+            throw error(.hashKey, at: start, "a key to choose a value for `H` by", found: "none")
+        }
+        result.usesHash = true
+        guard let step else {
+            insert(range.lowerBound + (digits?.draw(below: range.count) ?? 0))
+            return
+        }
+        let offset = digits?.draw(below: min(step, range.count)) ?? 0
+        for value in stride(from: range.lowerBound + offset, through: range.upperBound, by: step) { insert(value) }
+    }
+}
+
+// MARK: - Words
+
+extension CronFieldParser {
     private mutating func value() throws(CronError) -> Int {
         let start = position
         if let number = number() {
-            guard field.values.contains(number) else {
-                throw error(.outOfRange, at: start, field.expectation, found: "`\(text(from: start, to: position))`")
-            }
+            guard field.values.contains(number) else { throw outOfRange(number, at: start) }
             return number
         }
-        let name = name
-        if let index = field.valueNames.firstIndex(of: name) {
-            position += name.utf8.count
-            return field.values.lowerBound + index
+        guard let index = nameIndex() else { throw unknownName() }
+        position += 3
+        return field.values.lowerBound + index
+    }
+
+    /// Which of the field's names stands here, with nothing but an `L` for a letter after it.
+    private func nameIndex() -> Int? {
+        let end = position + 3
+        guard end <= word.bytes.endIndex, !field.valueNames.isEmpty else { return nil }
+        if end < word.bytes.endIndex, isLetter(word.bytes[end]) {
+            guard field == .dayOfWeek, word.bytes[end] == UInt8(ascii: "L") else { return nil }
+            guard end + 1 == word.bytes.endIndex || !isLetter(word.bytes[end + 1]) else { return nil }
         }
-        if let short = field.valueNames.first(where: { name.hasPrefix($0) }) {
-            throw error(.syntax, at: start, field.expectation, found: "`\(name)`", suggestion: short)
+        let letters = word.bytes[position..<end]
+        return field.valueNames.firstIndex { name in
+            zip(name.utf8, letters).allSatisfy { $0 == $1 || $0 == $1 ^ 0x20 }
         }
-        throw unexpected(field.expectation)
     }
 
     /// Nil without a digit; numbers too long to be any value become `Int.max`.
-    private mutating func number() -> Int? {
-        let digits = word.bytes[position...].prefix { decimalDigit($0) != nil }
-        if digits.isEmpty { return nil }
-        position += digits.count
-        return Int(String(decoding: digits, as: UTF8.self)) ?? .max
+    mutating func number() -> Int? {
+        let start = position
+        var number = 0
+        while position < word.bytes.endIndex, let digit = decimalDigit(word.bytes[position]) {
+            // Beyond every range already: more digits change nothing.
+            number = number > 1_000_000_000_000 ? number : number * 10 + digit
+            position += 1
+        }
+        if position == start { return nil }
+        return number > 1_000_000_000_000 ? .max : number
     }
 
-    /// The name that begins here, in capitals; empty without letters.
-    private var name: String {
-        String(decoding: word.bytes[position...].prefix { ($0 | 0x20) >= 0x61 && ($0 | 0x20) <= 0x7A }, as: UTF8.self)
-            .uppercased()
-    }
+    var isAtEnd: Bool { position == word.bytes.endIndex }
 
-    private var isAtEnd: Bool { position == word.bytes.endIndex }
+    var current: UInt8? { isAtEnd ? nil : word.bytes[position] }
 
-    private var current: UInt8? { isAtEnd ? nil : word.bytes[position] }
-
-    private mutating func skip(_ character: Unicode.Scalar) -> Bool {
+    mutating func skip(_ character: Unicode.Scalar) -> Bool {
         guard current == UInt8(ascii: character) else { return false }
         position += 1
         return true
     }
-
-    private func text(from start: Int, to end: Int) -> String {
-        String(decoding: word.bytes[start..<end], as: UTF8.self)
-    }
 }
 
-// MARK: - Errors
-
-extension CronFieldParser {
-    /// Letters and signs with a meaning in other dialects, and what they mean there.
-    private static let foreign: [UInt8: String] = [
-        UInt8(ascii: "L"): "last day", UInt8(ascii: "W"): "nearest weekday", UInt8(ascii: "#"): "nth weekday",
-        UInt8(ascii: "?"): "no value", UInt8(ascii: "H"): "hashed value", UInt8(ascii: "+"): "both day fields",
-    ]
-
-    private func error(
-        _ code: CronError.Code, at offset: Int, _ expected: String, found: String, suggestion: String? = nil
-    ) -> CronError {
-        CronError(code: code, field: field, offset: offset, expected: expected, found: found, suggestion: suggestion)
-    }
-
-    private func unexpected(_ expected: String) -> CronError {
-        guard let current else { return error(.syntax, at: position, expected, found: "the end of the field") }
-        let rest = String(decoding: word.bytes[position...], as: UTF8.self)
-        let upper = current >= 0x61 && current <= 0x7A ? current - 0x20 : current
-        if let meaning = CronFieldParser.foreign[upper] {
-            let suggestion = current == UInt8(ascii: "?") ? "*" : nil
-            return error(
-                .unsupported, at: position, expected, found: "`\(rest)` (\(meaning)), which is not supported",
-                suggestion: suggestion)
-        }
-        return error(.syntax, at: position, expected, found: "`\(rest)`")
-    }
-
-    /// `/30`: the step stands on nothing.
-    private func bareStep(from start: Int) -> CronError {
-        let rest = String(decoding: word.bytes[start...].prefix { $0 != UInt8(ascii: ",") }, as: UTF8.self)
-        return error(
-            .step, at: start, "`*` or a range before the step", found: "`\(rest)`", suggestion: "*" + rest)
-    }
-
-    /// `5/15`: some read it as 5 and every 15th after it, others as 5 alone.
-    private func stepOnValue(_ first: Int, from start: Int) -> CronError {
-        let item = word.bytes[start...].prefix { $0 != UInt8(ascii: ",") }
-        let step = String(decoding: word.bytes[position..<item.endIndex], as: UTF8.self)
-        let suggestion = "\(first)-\(max(field.everything.upperBound, first))\(step)"
-        return error(
-            .step, at: start, "`*` or a range before the step", found: "`\(String(decoding: item, as: UTF8.self))`",
-            suggestion: suggestion)
-    }
-
-    /// `22-2`: two ranges, up to the greatest value and from the least one on.
-    private func reversed(_ first: Int, _ last: Int, from start: Int) -> CronError {
-        let highest = field.values.upperBound
-        // Sunday is 7 at the end of a range, so that a week's second part begins with Monday.
-        let lowest = field == .dayOfWeek ? 1 : field.values.lowerBound
-        let upper = first == highest ? "\(first)" : "\(first)-\(highest)"
-        let lower = last <= lowest ? "\(last)" : "\(lowest)-\(last)"
-        let suggestion = field == .dayOfWeek && last == 0 ? upper : "\(upper),\(lower)"
-        return error(
-            .reversedRange, at: start, "a range that rises", found: "`\(text(from: start, to: position))`",
-            suggestion: suggestion)
-    }
-}
+func isLetter(_ byte: UInt8) -> Bool { (byte | 0x20) >= 0x61 && (byte | 0x20) <= 0x7A }

@@ -18,7 +18,7 @@ enum CronNickname {
                 code: .syntax, field: nil, offset: words[1].offset, expected: "nothing after \(name)",
                 found: "`\(words[1].text)`", suggestion: name)
         }
-        return .pattern(try CronPattern(fields: CronWord.split(Array(fields.utf8))))
+        return .pattern(try CronPattern.parse(CronWord.split(Array(fields.utf8)), hash: nil).pattern)
     }
 
     private static func unknown(_ word: CronWord) -> CronError {

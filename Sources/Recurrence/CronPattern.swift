@@ -1,9 +1,10 @@
 /// The instants a cron expression names, as one bit mask a field: bit *n* stands for the value *n*.
 ///
 /// A pattern knows wall-clock readings only, in seconds since the clock showed 1970-01-01T00:00:00;
-/// zones and daylight saving are `ZonedPattern`'s. All masks have at least one bit, and at least one
-/// date matches: the parser sees to both. Every search below ends because of the latter: a date that
-/// exists comes again within eight years, the longest way between two 29 Februaries.
+/// zones and daylight saving are `ZonedPattern`'s. All masks of times and months have at least one bit, and
+/// at least one date matches: the parser sees to both. Every search below ends because of the latter: a
+/// pattern without years comes again within 40 of them (29 February on one weekday, over a century that is
+/// no leap year), one with years jumps from one to the next.
 package struct CronPattern: Hashable, Sendable {
     /// How the two day fields work together.
     enum DayRule: Hashable, Sendable {
@@ -13,21 +14,39 @@ package struct CronPattern: Hashable, Sendable {
         case weekdays
         /// Either may match: both fields are restricted.
         case either
+        /// Both have to match: both fields are restricted, and the weekday begins with `+`.
+        case both
     }
 
-    let seconds: UInt64
-    let minutes: UInt64
-    let hours: UInt32
+    var seconds: UInt64
+    var minutes: UInt64
+    var hours: UInt32
     /// Bits 1 to 31.
-    let monthDays: UInt32
+    var monthDays: UInt32
+    /// `L` and `L-n`: bit 31 is the last day of a month, bit 31 − *n* the one *n* days before it.
+    var lastDays: UInt32
+    /// The one day of a `W`: 0 for none, 1 to 31, or ``lastWeekday`` for `LW`.
+    var nearestWeekday: UInt8
     /// Bits 1 to 12.
-    let months: UInt16
+    var months: UInt16
     /// Bits 0 (Sunday) to 6.
-    let weekdays: UInt8
-    let dayRule: DayRule
+    var weekdays: UInt8
+    /// `MON#2` and `FRI#L`: seven bits, from Sunday on, for each of the first to the fifth, then for the last.
+    var nthWeekdays: UInt64
+    var dayRule: DayRule
+    /// The years that match, where ``hasYears``.
+    var years = YearSet()
+    /// Whether the years are restricted; they are not by `*`.
+    var hasYears = false
 
     /// Whether the minute or the hour field begins with `*`, which decides what daylight saving does.
-    package let isWildcard: Bool
+    package internal(set) var isWildcard: Bool
+
+    static let lastWeekday: UInt8 = 32
+
+    /// Whether `L`, `W` or `#` is in it: days that depend on the month's length and first weekday.
+    @inline(__always)
+    var hasModifiers: Bool { UInt64(lastDays) | UInt64(nearestWeekday) | nthWeekdays != 0 }
 }
 
 // MARK: - Times of a day
@@ -94,39 +113,20 @@ extension CronPattern {
     }
 }
 
-// MARK: - Days of a month
-
-extension CronPattern {
-    /// The matching days of a month, bits 1 to 31. `firstDay` is its first day in days since 1970.
-    @inline(__always)
-    func days(ofMonth month: Int, year: Int, firstDay: Int) -> UInt32 {
-        guard months.hasBit(month) else { return 0 }
-        // Bits 1 to the month's length.
-        let allDays = ~(~UInt32(1) << UInt32(truncatingIfNeeded: CivilDate.length(ofMonth: month, year: year))) & ~1
-        switch dayRule {
-        case .monthDays: return monthDays & allDays
-        case .weekdays: return weekdayMask(firstDay: firstDay) & allDays
-        case .either: return (monthDays | weekdayMask(firstDay: firstDay)) & allDays
-        }
-    }
-
-    /// The weekday mask turned so that bit 1 stands for the month's first day, and repeated for five weeks.
-    @inline(__always)
-    private func weekdayMask(firstDay: Int) -> UInt32 {
-        let first = UInt64(truncatingIfNeeded: CivilDate.weekday(daysSince1970: firstDay))
-        let week = UInt64(weekdays)
-        let turned = (week >> first | week << (7 - first)) & 0x7F
-        // One bit for each of the five week starts 0, 7, 14, 21, 28.
-        let repeated = turned &* 0x1020_4081
-        return UInt32(truncatingIfNeeded: repeated << 1)
-    }
-}
-
 // MARK: - Wall-clock readings
 
 extension CronPattern {
+    /// Beyond every reading that can be asked for: two days after the year 9999.
+    static let endOfReadings = Instant.latestSecond + 2 * CivilDate.secondsPerDay
+    static let beginningOfReadings = Instant.earliestSecond - 2 * CivilDate.secondsPerDay
+
+    /// No wall clock shows a year of the year field at an instant before this or after ``endOfYears``.
+    static let beginningOfYears = -2 * CivilDate.secondsPerDay
+    static let endOfYears =
+        CivilDate(year: YearSet.range.upperBound + 1, month: 1, day: 3).daysSince1970 * CivilDate.secondsPerDay
+
     /// The first matching reading in `start..<end`.
-    func next(from start: Int, before end: Int) -> Int? {
+    func next(from start: Int, before end: Int = endOfReadings) -> Int? {
         guard start < end else { return nil }
         let day = floorDivide(start, CivilDate.secondsPerDay)
         var month = MonthCursor(containing: day)
@@ -138,8 +138,7 @@ extension CronPattern {
         }
         days = days.bits(atOrAfter: dayOfMonth + 1)
         while days == 0 {
-            month.advance()
-            guard month.firstDay * CivilDate.secondsPerDay < end else { return nil }
+            guard month.advance(in: self), month.firstDay * CivilDate.secondsPerDay < end else { return nil }
             days = month.days(of: self)
         }
         let found = (month.firstDay + days.lowestBit - 1) * CivilDate.secondsPerDay + firstTime
@@ -147,7 +146,7 @@ extension CronPattern {
     }
 
     /// The last matching reading in `start...end`.
-    func previous(from end: Int, notBefore start: Int) -> Int? {
+    func previous(from end: Int, notBefore start: Int = beginningOfReadings) -> Int? {
         guard start <= end else { return nil }
         let day = floorDivide(end, CivilDate.secondsPerDay)
         var month = MonthCursor(containing: day)
@@ -159,8 +158,7 @@ extension CronPattern {
         }
         days = days.bits(before: dayOfMonth)
         while days == 0 {
-            guard month.firstDay * CivilDate.secondsPerDay > start else { return nil }
-            month.retreat()
+            guard month.firstDay * CivilDate.secondsPerDay > start, month.retreat(in: self) else { return nil }
             days = month.days(of: self)
         }
         let found = (month.firstDay + days.highestBit - 1) * CivilDate.secondsPerDay + lastTime
@@ -184,7 +182,10 @@ extension CronPattern {
         var matchingDays = 0
         while month.firstDay + month.length <= lastDay {
             matchingDays += days.nonzeroBitCount
-            month.advance()
+            // The last day may lie in a month that is passed over: nothing of it matches.
+            guard month.advance(in: self), month.firstDay <= lastDay else {
+                return count + matchingDays * timesPerDay
+            }
             days = month.days(of: self)
         }
         let lastDayOfMonth = lastDay - month.firstDay + 1
@@ -193,43 +194,5 @@ extension CronPattern {
             count += timeCount(before: end - lastDay * CivilDate.secondsPerDay)
         }
         return count + matchingDays * timesPerDay
-    }
-}
-
-/// A month on the calendar, with its first day in days since 1970.
-struct MonthCursor {
-    private(set) var year: Int
-    private(set) var month: Int
-    private(set) var firstDay: Int
-
-    init(containing day: Int) {
-        let date = CivilDate(daysSince1970: day)
-        year = date.year
-        month = date.month
-        firstDay = day - date.day + 1
-    }
-
-    var length: Int { CivilDate.length(ofMonth: month, year: year) }
-
-    func days(of pattern: CronPattern) -> UInt32 {
-        pattern.days(ofMonth: month, year: year, firstDay: firstDay)
-    }
-
-    mutating func advance() {
-        firstDay += length
-        month += 1
-        if month > 12 {
-            month = 1
-            year += 1
-        }
-    }
-
-    mutating func retreat() {
-        month -= 1
-        if month < 1 {
-            month = 12
-            year -= 1
-        }
-        firstDay -= length
     }
 }

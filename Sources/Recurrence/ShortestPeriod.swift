@@ -6,58 +6,67 @@ extension Recurrence {
     package var shortestPeriodMilliseconds: Int64? {
         switch self {
         case .cron(let pattern, let zone, let policy):
-            Int64(ZonedPattern(pattern, zone: zone, policy: policy).shortestPeriod) * 1000
+            ZonedPattern(pattern, zone: zone, policy: policy).shortestPeriod.map { Int64($0) * 1000 }
         case .interval(let period, _): max(period, 1)
         case .once: nil
+        case .rrule(let rule): rule.shortestPeriod.map { Int64($0) * 1000 }
         }
     }
 }
 
 extension ZonedPattern {
-    /// In seconds. Within a segment distances are those of the wall clock; what the clocks' changes shorten
-    /// are the steps over each change, and the step after one that was made up.
-    var shortestPeriod: Int {
+    /// In seconds; nil where there is one occurrence at most. Within a segment distances are those of the wall
+    /// clock; what the clocks' changes shorten are the steps over each change, and the step after one that was
+    /// made up.
+    var shortestPeriod: Int? {
         var shortest = pattern.shortestDistance
         var segment = zone.segment(at: 0)
-        while segment.start < zone.lastListedChange {
+        let last = pattern.hasYears ? CronPattern.endOfYears : max(0, zone.startOfRule) + ZonedPattern.searchLength
+        while segment.end <= last {
             let change = segment.end
             if let before = previous(from: change - 1), let after = next(from: change) {
-                shortest = min(shortest, after - before)
-                if after == change, let second = next(from: after + 1) { shortest = min(shortest, second - after) }
+                shortest = min(shortest ?? .max, after - before)
+                if after == change, let second = next(from: after + 1) {
+                    shortest = min(shortest ?? .max, second - after)
+                }
             }
-            segment = zone.segment(at: change)
+            segment = zone.segment(after: segment)
         }
         return shortest
     }
 }
 
 extension CronPattern {
-    /// The shortest distance of two matching readings, in seconds. Neighbours lie in one minute, in
-    /// neighbouring minutes of an hour, hours of a day, or days: the smallest of each kind is looked at.
-    var shortestDistance: Int {
+    /// The shortest distance of two matching readings, in seconds; nil where only one matches. Neighbours lie in
+    /// one minute, in neighbouring minutes of an hour, hours of a day, or days: the smallest of each kind is
+    /// looked at.
+    var shortestDistance: Int? {
         let minuteSpan = seconds.highestBit - seconds.lowestBit
         let hourSpan = (minutes.highestBit - minutes.lowestBit) * 60 + minuteSpan
-        var shortest = shortestDayDistance * CivilDate.secondsPerDay - (lastTime - firstTime)
-        if let distance = seconds.smallestBitDistance { shortest = min(shortest, distance) }
-        if let distance = minutes.smallestBitDistance { shortest = min(shortest, distance * 60 - minuteSpan) }
-        if let distance = hours.smallestBitDistance { shortest = min(shortest, distance * 3600 - hourSpan) }
-        return shortest
+        let distances = [
+            shortestDayDistance.map { $0 * CivilDate.secondsPerDay - (lastTime - firstTime) },
+            seconds.smallestBitDistance, minutes.smallestBitDistance.map { $0 * 60 - minuteSpan },
+            hours.smallestBitDistance.map { $0 * 3600 - hourSpan },
+        ]
+        return distances.compactMap(\.self).min()
     }
 
-    /// The fewest days from a matching day to the next, over the 400 years after which the calendar repeats.
-    private var shortestDayDistance: Int {
+    /// The fewest days from a matching day to the next: over the 400 years after which the calendar repeats, or
+    /// over the years that are named. Nil where only one day matches.
+    private var shortestDayDistance: Int? {
         var month = MonthCursor(containing: 0)
-        var shortest = CivilDate.daysPerCycle
-        var last: Int?
         // A little more than a cycle, for the step from its last matching day to its first.
-        for _ in 0..<(401 * 12) where shortest > 1 {
+        let end = CivilDate.daysPerCycle + 366
+        var shortest: Int?
+        var last: Int?
+        while month.firstDay < end, shortest != 1 {
             let days = month.days(of: self)
             if days != 0 {
-                if let last { shortest = min(shortest, month.firstDay + days.lowestBit - last) }
-                if let distance = days.smallestBitDistance { shortest = min(shortest, distance) }
+                if let last { shortest = min(shortest ?? .max, month.firstDay + days.lowestBit - last) }
+                if let distance = days.smallestBitDistance { shortest = min(shortest ?? .max, distance) }
                 last = month.firstDay + days.highestBit
             }
-            month.advance()
+            guard month.advance(in: self) else { break }
         }
         return shortest
     }

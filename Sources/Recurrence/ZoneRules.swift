@@ -167,8 +167,37 @@ struct ZoneSegment {
 }
 
 extension ZoneRules {
-    /// Where the last segment of the table begins, in seconds since 1970: what follows is repetition.
-    var lastListedChange: Int { starts[starts.count - 1] }
+    /// From here on, in seconds since 1970, nothing but the rule for the years to come decides; without a rule
+    /// the clocks are never changed again.
+    var startOfRule: Int { cycle.isEmpty ? starts[starts.count - 1] : cycle.lowerBound }
+
+    /// The segment that begins where one ends.
+    @inline(__always)
+    func segment(after segment: ZoneSegment) -> ZoneSegment {
+        let index = segment.index + 1
+        guard index < starts.count else { return self.segment(at: segment.end) }
+        let shift = segment.start - starts[segment.index]
+        return ZoneSegment(
+            index: index, start: starts[index] + shift, end: end(of: index) + shift, offset: offsets[index],
+            wallMark: wallMarks[index] + shift)
+    }
+
+    /// The segment that an instant lies in, which is not before the end of `segment`; quick where it is one of the
+    /// next few.
+    @inline(__always)
+    func segment(after segment: ZoneSegment, holding seconds: Int) -> ZoneSegment {
+        var candidate = self.segment(after: segment)
+        for _ in 0..<2 {
+            if seconds < candidate.end { return candidate }
+            candidate = self.segment(after: candidate)
+        }
+        return seconds < candidate.end ? candidate : self.segment(at: seconds)
+    }
+
+    @inline(__always)
+    private func end(of index: Int) -> Int {
+        index + 1 < starts.count ? starts[index + 1] : cycle.upperBound
+    }
 
     /// The segment that an instant lies in, by binary search.
     func segment(at seconds: Int) -> ZoneSegment {
@@ -183,9 +212,8 @@ extension ZoneRules {
             let middle = (low + high) >> 1
             if starts[middle] <= wanted { low = middle } else { high = middle }
         }
-        let end = high < starts.count ? starts[high] : cycle.upperBound
         return ZoneSegment(
-            index: low, start: starts[low] + shift, end: end + shift, offset: offsets[low],
+            index: low, start: starts[low] + shift, end: end(of: low) + shift, offset: offsets[low],
             wallMark: wallMarks[low] + shift)
     }
 }

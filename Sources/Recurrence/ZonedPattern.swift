@@ -16,9 +16,16 @@ struct ZonedPattern {
     /// are a change of date, not of season.
     static let longestMadeUpGap = 3 * 3600
 
-    /// Two changes a year for the 400 years in which calendar and rules repeat, and the changes listed
-    /// before: where that many segments hold no occurrence there is none.
-    static let maximumSegments = 2000
+    /// How long a search goes on within a zone's rule for the years to come. Where no year is named, dates and
+    /// changes of the clocks depend on a year's first weekday and on whether it is leap; of these 14 kinds each
+    /// comes within 40 years of any other. What none of them has no year has.
+    static let searchLength = 42 * 366 * CivilDate.secondsPerDay
+
+    /// So long after an instant no wall clock shows again what it showed then: offsets lie within 26 hours of UTC.
+    private static let settlingTime = 4 * CivilDate.secondsPerDay
+
+    /// Wall clock and UTC differ by less.
+    private static let offsetLimit = 2 * CivilDate.secondsPerDay
 
     init(_ pattern: CronPattern, zone: ZoneRules, policy: DSTPolicy) {
         self.pattern = pattern
@@ -30,48 +37,84 @@ struct ZonedPattern {
 
 extension ZonedPattern {
     /// The first occurrence at or after a second since 1970.
+    ///
+    /// A matching reading that lies beyond the segment is not looked for segment by segment: the search goes on
+    /// where it is shown. The bound on steps is ``horizon(from:)``.
     func next(from start: Int) -> Int? {
         var start = start
-        for _ in 0..<ZonedPattern.maximumSegments {
-            guard start <= Instant.latestSecond else { return nil }
-            let segment = zone.segment(at: start)
+        var segment = zone.segment(at: start)
+        let horizon = horizon(from: start)
+        while start <= horizon {
             if start == segment.start, makesUp(segment) { return start }
-            let wall = max(start + segment.offset, firstReading(segment))
-            if let found = pattern.next(from: wall, before: segment.end + segment.offset) {
-                return found - segment.offset
+            let reading = pattern.next(from: max(start + segment.offset, firstReading(segment)))
+            if let reading, reading < segment.end + segment.offset { return reading - segment.offset }
+            // Only a second pass can show readings that lie behind.
+            if segment.end - start > ZonedPattern.settlingTime {
+                guard let reading else { return nil }
+                let near = reading - ZonedPattern.offsetLimit
+                if near > segment.end {
+                    segment = zone.segment(after: segment, holding: near)
+                    start = segment.start
+                    continue
+                }
             }
             start = segment.end
+            segment = zone.segment(after: segment)
         }
         return nil
     }
 
     /// The last occurrence at or before a second since 1970.
     func previous(from end: Int) -> Int? {
-        var end = end
-        for _ in 0..<ZonedPattern.maximumSegments {
-            guard end >= Instant.earliestSecond else { return nil }
+        let floor = floor(from: end)
+        var end = min(end, pattern.hasYears ? CronPattern.endOfYears : end)
+        while end >= floor.earliest {
             let segment = zone.segment(at: end)
-            let earliest = max(firstReading(segment), Instant.earliestSecond + segment.offset)
-            if let found = pattern.previous(from: end + segment.offset, notBefore: earliest) {
-                return found - segment.offset
+            let reading = pattern.previous(from: end + segment.offset)
+            if let reading, reading >= firstReading(segment) {
+                let found = reading - segment.offset
+                return found >= Instant.earliestSecond ? found : nil
             }
             if makesUp(segment) { return segment.start }
-            end = segment.start - 1
+            var last = segment.start - 1
+            if end - segment.start > ZonedPattern.settlingTime {
+                guard let reading else { return nil }
+                let near = reading + ZonedPattern.offsetLimit
+                if near < segment.start { last = zone.segment(at: near).end - 1 }
+            }
+            // No kind of a year under the zone's rule has an occurrence: only years before the rule may.
+            if last < floor.ofRule, last > zone.startOfRule { last = zone.startOfRule }
+            end = last
         }
         return nil
     }
 
+    /// From the end of this second on no occurrence can come that has not come before.
+    private func horizon(from start: Int) -> Int {
+        if pattern.hasYears { return CronPattern.endOfYears }
+        return min(max(start, zone.startOfRule) + ZonedPattern.searchLength, Instant.latestSecond)
+    }
+
+    /// Before `earliest` nothing occurs; before `ofRule` nothing that the zone's rule for the years to come allows.
+    private func floor(from end: Int) -> (earliest: Int, ofRule: Int) {
+        if pattern.hasYears { return (CronPattern.beginningOfYears, .min) }
+        return (Instant.earliestSecond, end - ZonedPattern.searchLength)
+    }
+
     /// How many occurrences lie in `start..<end`, in seconds since 1970.
     func count(from start: Int, before end: Int) -> Int {
-        var start = start
+        var start = pattern.hasYears ? max(start, CronPattern.beginningOfYears) : start
+        let end = pattern.hasYears ? min(end, CronPattern.endOfYears) : end
         var count = 0
+        guard start < end else { return 0 }
+        var segment = zone.segment(at: start)
         while start < end {
-            let segment = zone.segment(at: start)
             let segmentEnd = min(segment.end, end)
             let wall = max(start + segment.offset, firstReading(segment))
             count += pattern.count(from: wall, before: segmentEnd + segment.offset)
             if start == segment.start, makesUp(segment), !isOccurrence(startOf: segment) { count += 1 }
             start = segmentEnd
+            if start < end { segment = zone.segment(after: segment) }
         }
         return count
     }

@@ -238,7 +238,9 @@ struct ScheduleDefinitions: Sendable {
         if isRetimed, timing.type == .once, let runAt = timing.runAt {
             checkOnce(runAt, grace: grace, now, &body)
         }
-        if let period = source.recurrence.shortestPeriodMilliseconds, timing.spreadMilliseconds > period {
+        if timing.spreadMilliseconds > 0, let period = source.recurrence.shortestPeriodMilliseconds,
+            timing.spreadMilliseconds > period
+        {
             body.report("spread_seconds", "expected at most the shortest period, \(Double(period) / 1000) s")
         }
         guard let first = timing.firstOccurrence(of: source, placement: placement, now: now) else {
@@ -431,6 +433,7 @@ extension Timing {
         case .interval: "interval_seconds"
         case .once: "run_at"
         case .immediate: "schedule_type"
+        case .rrule: "rrule"
         }
     }
 }

@@ -15,6 +15,7 @@ package enum ScheduleType: String, Sendable, CaseIterable {
     case interval
     case once
     case immediate
+    case rrule
 }
 
 package enum Guarantee: String, Sendable, CaseIterable {
@@ -46,6 +47,8 @@ package struct Timing: Hashable, Sendable {
     package var cronExpression: String?
     package var intervalMilliseconds: Int64?
     package var runAt: Instant?
+    /// A rule of RFC 5545 and its dates; `startAt` stands in for its `DTSTART`.
+    package var rrule: String?
     package var timezone: String
     package var dstPolicy: DSTPolicy
     package var startAt: Instant?
@@ -66,7 +69,7 @@ package struct Timing: Hashable, Sendable {
     package var runLimit: Int64? {
         switch type {
         case .once, .immediate: 1
-        case .cron, .interval: maxRuns
+        case .cron, .interval, .rrule: maxRuns
         }
     }
 
@@ -77,6 +80,7 @@ package struct Timing: Hashable, Sendable {
         case .interval: .interval
         case .once: .once
         case .immediate: .immediate
+        case .rrule: .rrule
         }
     }
 }

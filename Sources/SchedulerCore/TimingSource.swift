@@ -66,7 +66,20 @@ extension Timing {
             return .once(runAt)
         case .immediate:
             return .once(anchor)
+        case .rrule:
+            return .rrule(try rule(anchor: anchor, zone: try zoneRules(zones)))
         }
+    }
+
+    /// A rule without `start_at` begins with the anchor, to the whole second, and recurs later than that only: as with
+    /// an interval, to make a schedule is no occurrence of it, and `COUNT` counts what can fire.
+    private func rule(anchor: Instant, zone: ZoneRules) throws(TimingError) -> ZonedRule {
+        guard let rrule else { throw TimingError(field: "rrule", "expected a recurrence rule") }
+        do {
+            return try ZonedRule(
+                RecurrenceRule(parsing: rrule), zone: zone, policy: dstPolicy, start: startAt ?? anchor,
+                includesStart: startAt != nil)
+        } catch { throw TimingError(field: "rrule", error.description) }
     }
 
     private func zoneRules(_ zones: ZoneLookup) throws(TimingError) -> ZoneRules {
@@ -82,7 +95,7 @@ extension Timing {
     ) -> Instant? {
         switch type {
         case .once, .immediate: return source.next(after: Instant.earliest)
-        case .cron, .interval:
+        case .cron, .interval, .rrule:
             guard let first = source.next(after: now), let placement else { return source.next(after: now) }
             return placement.last(from: first, dueThrough: now).map { source.next(after: $0) } ?? first
         }

@@ -152,7 +152,8 @@ extension DefinitionReader {
         case .absent where current != nil: timing = current ?? Timing(type: .immediate)
         case .absent, .null:
             body.report(
-                "schedule_type", "is required: one of 'cron', 'interval', 'once', 'immediate'", as: .missingField)
+                "schedule_type", "is required: one of 'cron', 'interval', 'once', 'immediate', 'rrule'",
+                as: .missingField)
             readTimingFields(onto: Timing(type: .immediate), discard: true)
             return nil
         case .value:
@@ -188,9 +189,9 @@ extension DefinitionReader {
             $0.milliseconds("spread_seconds", seconds: 0...86_400)
         }
         readConstraint(&timing.constraint)
-        refuse("rrule")
+        set("rrule", &timing.rrule, default: nil) { $0.string("rrule", most: RecurrenceRule.maximumLength) }
         guard !discard else {
-            checkExpression(timing.cronExpression)
+            checkExpressions(of: timing)
             return nil
         }
         checkTimingFields(timing)
@@ -199,10 +200,16 @@ extension DefinitionReader {
     }
 
     /// Of a schedule whose type is not known: its expression is wrong whatever the type.
-    private mutating func checkExpression(_ text: String?) {
-        guard let text else { return }
-        do { _ = try CronExpression(parsing: text) } catch {
-            body.report("cron_expression", error.description, as: .invalidTiming)
+    private mutating func checkExpressions(of timing: Timing) {
+        if let text = timing.cronExpression {
+            do { _ = try CronExpression(parsing: text) } catch {
+                body.report("cron_expression", error.description, as: .invalidTiming)
+            }
+        }
+        if let text = timing.rrule {
+            do { _ = try RecurrenceRule(parsing: text) } catch {
+                body.report("rrule", error.description, as: .invalidTiming)
+            }
         }
     }
 
@@ -211,6 +218,7 @@ extension DefinitionReader {
             ("cron_expression", .cron, timing.cronExpression != nil, "a cron expression such as '0 9 * * MON-FRI'"),
             ("interval_seconds", .interval, timing.intervalMilliseconds != nil, "seconds between two fires"),
             ("run_at", .once, timing.runAt != nil, "the instant to fire at"),
+            ("rrule", .rrule, timing.rrule != nil, "a rule of RFC 5545 such as 'FREQ=WEEKLY;BYDAY=MO;BYHOUR=9'"),
         ]
         for (field, type, isSet, what) in owned where !body.hasProblem(field) {
             if timing.type == type, !isSet {
@@ -223,6 +231,9 @@ extension DefinitionReader {
         checkConstraint(timing.constraint)
         if let start = timing.startAt, let end = timing.endAt, end < start {
             body.report("end_at", "expected an instant not before start_at", as: .conflictingFields)
+        }
+        if timing.type == .rrule, let start = timing.startAt, start.milliseconds % 1000 != 0 {
+            body.report("start_at", "expected a whole second for 'rrule': it is the rule's DTSTART")
         }
         if timing.type == .once || timing.type == .immediate, timing.maxRuns ?? 1 != 1 {
             body.report("max_runs", "a '\(timing.type.rawValue)' schedule runs once")

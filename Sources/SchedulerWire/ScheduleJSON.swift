@@ -119,6 +119,7 @@ extension JSONWriter {
         member("cron_expression", ifPresent: timing.cronExpression)
         if let interval = timing.intervalMilliseconds { member("interval_seconds", milliseconds: interval) }
         member("run_at", ifPresent: timing.runAt)
+        member("rrule", ifPresent: timing.rrule)
         member("timezone", timing.timezone)
         member("dst_policy", timing.dstPolicy.rawValue)
         member("start_at", ifPresent: timing.startAt)

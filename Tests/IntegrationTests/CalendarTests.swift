@@ -62,6 +62,15 @@ extension Integration {
                     "10426 /holidays"
                 ),
                 ("calendar.put", #"{"name":"a","zone":"UTC"}"#, "10423 /zone"),
+                (
+                    "calendar.put", #"{"name":"a","holidays":[{"rrule":"FREQ=HOURLY","start":"2026-01-01"}]}"#,
+                    "10428 /holidays/0/rrule"
+                ),
+                (
+                    "calendar.put",
+                    #"{"name":"a","ical":"BEGIN:VCALENDAR\nBEGIN:VEVENT\nDTSTART:20260101\nRRULE:FREQ=X\nEND:VEVENT\nEND:VCALENDAR"}"#,
+                    "10428 /ical"
+                ),
                 ("calendar.get", #"{"name":"nobody"}"#, "20430"), ("calendar.delete", #"{"name":"nobody"}"#, "20430"),
                 ("schedule.create", #"{\#(fast),"only_on":"nobody"}"#, "20430 /only_on"),
                 ("schedule.create", #"{\#(fast),"shift":"next_business_day"}"#, "10427 /shift"),

@@ -37,7 +37,8 @@ struct Oracle {
         case 0: return
         case 3:
             throw Failure(
-                description: "\(python) has no croniter: `make bootstrap` installs it, and CARILLON_TEST_PYTHON names "
+                description:
+                    "\(python) lacks what `Tests/Oracles` asks: `make bootstrap` installs it, and CARILLON_TEST_PYTHON names "
                     + "the Python that has it.")
         default: throw Failure(description: "\(python) \(script) ended with status \(status).")
         }
