@@ -1,10 +1,14 @@
--- Schedules stay and fire at their own times again. Their windows and calendars are lost.
+-- Schedules lose their calendars and windows. Those that have any, or that a freeze holds, are paused: they would fire
+-- outside of them. A resume goes on with the occurrence that they stood at.
+UPDATE scheduler.schedules s
+SET state = 'paused', pause_reason = 'its calendars, windows or freezes were taken away by a migration'
+FROM scheduler.timers t
+WHERE t.schedule_id = s.id AND s.state = 'active' AND t.next_fire_at IS NOT NULL AND t.resume_from IS NOT NULL;
+UPDATE scheduler.timers t SET next_fire_at = NULL
+FROM scheduler.schedules s
+WHERE s.id = t.schedule_id AND s.state = 'paused' AND t.next_fire_at IS NOT NULL;
 DROP TABLE scheduler.freeze_epoch, scheduler.freezes;
 DROP INDEX scheduler.schedules_not_on, scheduler.schedules_only_on;
--- Without calendars the next occurrence is told by next_fire_at alone, and what a timer waited for is due now.
-UPDATE scheduler.timers t SET next_fire_at = least(next_fire_at, now()), resume_from = NULL
-FROM scheduler.schedules s
-WHERE s.id = t.schedule_id AND t.next_fire_at IS NOT NULL AND t.resume_from IS NOT NULL;
 ALTER TABLE scheduler.schedules
     DROP COLUMN only_on, DROP COLUMN not_on, DROP COLUMN day_shift, DROP COLUMN outside, DROP COLUMN windows;
 DROP TABLE scheduler.calendars;

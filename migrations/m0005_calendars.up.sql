@@ -1,3 +1,6 @@
+-- breaking
+-- An older program would fire what windows leave out.
+
 -- Business calendars, the fields by which schedules use them, execution windows, and freezes.
 
 CREATE TABLE scheduler.calendars (

@@ -1,3 +1,5 @@
+import TestSupport
+
 /// A random recurrence rule, of parts that RFC 5545 allows together and that every implementation understands alike.
 struct RandomRule {
     let text: String
