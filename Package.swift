@@ -38,12 +38,14 @@ let package = Package(
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
     targets: [
+        // Without its pkg-config file, which links two libraries more, and Berkeley DB with them, for nothing.
+        .systemLibrary(name: "CICal", providers: [.apt(["libical-dev"])]),
         .systemLibrary(name: "CNATS", pkgConfig: "libnats", providers: [.apt(["libnats-dev"])]),
         .systemLibrary(name: "CLinux"),
         .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
 
         // Pure: no I/O, no clocks.
-        module("Recurrence"),
+        module("Recurrence", ["CICal"]),
         module("JSONText"),
         module("SchedulerCore", ["Recurrence", crypto, heap, deque]),
         module("SchedulerWire", ["Recurrence", "JSONText", "SchedulerCore"]),
@@ -61,7 +63,7 @@ let package = Package(
         // The service.
         module(
             "SchedulerStore",
-            ["Recurrence", "JSONText", "SchedulerCore", "PostgresClient", "Migrations"],
+            ["Recurrence", "JSONText", "SchedulerCore", "SchedulerWire", "PostgresClient", "Migrations"],
             plugins: [.embedInCode("Migrations")]),
         module(
             "SchedulerEngine",
@@ -105,7 +107,7 @@ let package = Package(
         tests(of: "Recurrence", ["TestSupport", "ZoneData"]),
         tests(of: "ZoneData", ["Recurrence"]),
         tests(of: "JSONText", ["TestSupport"]),
-        tests(of: "SchedulerCore", ["Recurrence", "TestSupport"]),
+        tests(of: "SchedulerCore", ["Recurrence", "TestSupport", "ZoneData"]),
         tests(of: "SchedulerWire", ["JSONText", "Recurrence", "SchedulerCore"]),
         tests(of: "LocalServers"),
         tests(of: "PostgresClient", ["PostgresTestSupport", "TestSupport"]),

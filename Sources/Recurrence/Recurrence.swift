@@ -12,6 +12,9 @@ package enum Recurrence: Hashable, Sendable {
 
     case once(Instant)
 
+    /// A rule of RFC 5545 that has begun, at whole seconds.
+    case rrule(ZonedRule)
+
     /// What a cron text says. `zone` and `policy` concern its fields, `anchor` an `@every`.
     package init(_ expression: CronExpression, zone: ZoneRules, policy: DSTPolicy = .vixie, anchor: Instant) {
         switch expression.form {
@@ -32,6 +35,8 @@ extension Recurrence {
             IntervalSeries(period: period, anchor: anchor).next(after: instant)
         case .once(let occurrence):
             occurrence > instant ? occurrence : nil
+        case .rrule(let rule):
+            rule.next(from: instant.wholeSeconds + 1).flatMap { Instant(seconds: $0) }
         }
     }
 
@@ -45,6 +50,8 @@ extension Recurrence {
             IntervalSeries(period: period, anchor: anchor).latest(through: instant)
         case .once(let occurrence):
             occurrence <= instant ? occurrence : nil
+        case .rrule(let rule):
+            rule.previous(from: instant.wholeSeconds).flatMap { Instant(seconds: $0) }
         }
     }
 
@@ -63,6 +70,8 @@ extension Recurrence {
             return series.count(through: end) - series.count(through: start)
         case .once(let occurrence):
             return occurrence > start && occurrence <= end ? 1 : 0
+        case .rrule(let rule):
+            return rule.count(from: start.wholeSeconds + 1, before: end.wholeSeconds + 1)
         }
     }
 

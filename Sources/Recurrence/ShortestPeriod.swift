@@ -9,6 +9,7 @@ extension Recurrence {
             ZonedPattern(pattern, zone: zone, policy: policy).shortestPeriod.map { Int64($0) * 1000 }
         case .interval(let period, _): max(period, 1)
         case .once: nil
+        case .rrule(let rule): rule.shortestPeriod.map { Int64($0) * 1000 }
         }
     }
 }

@@ -10,9 +10,13 @@ import SchedulerWire
 struct AdministrationCommands: Sendable {
     let engine: Engine
 
-    static let names = [CommandHandlers.Name(noun: "system", verb: "status")]
+    static let names = [
+        CommandHandlers.Name(noun: "freeze", verb: "clear"), CommandHandlers.Name(noun: "freeze", verb: "list"),
+        CommandHandlers.Name(noun: "freeze", verb: "set"), CommandHandlers.Name(noun: "system", verb: "status"),
+    ]
 
     func answer(noun: String, verb: String, body bytes: [UInt8]) async throws -> [UInt8] {
+        if noun == "freeze" { return try await freeze(verb, bytes) }
         guard noun == "system", verb == "status" else {
             throw WireError(.unknownCommand, "there is no command 'admin.\(noun).\(verb)'")
         }
@@ -23,6 +27,23 @@ struct AdministrationCommands: Sendable {
         var writer = JSONWriter(capacity: 2048)
         Envelope(noun: noun, verb: verb).success(into: &writer) { members(&$0) }
         return writer.bytes
+    }
+
+    private func freeze(_ verb: String, _ bytes: [UInt8]) async throws -> [UInt8] {
+        // Administration belongs to no namespace; its request_ids are kept under a name that nobody can have.
+        let request = try CommandRequest(
+            namespace: .administration, noun: "freeze", verb: verb, bytes: bytes)
+        let commands = FreezeCommands(session: try engine.requireSession())
+        switch verb {
+        case "set": return try await commands.set(request)
+        case "clear": return try await commands.clear(request)
+        case "list":
+            let members = try await commands.list(request)
+            var writer = JSONWriter(capacity: 2048)
+            Envelope(noun: "freeze", verb: verb).success(into: &writer) { members(&$0) }
+            return writer.bytes
+        default: throw WireError(.unknownCommand, "there is no command 'admin.freeze.\(verb)'")
+        }
     }
 
     private static func parse(_ bytes: [UInt8]) throws(WireError) -> JSONValue {
@@ -47,7 +68,8 @@ struct AdministrationCommands: Sendable {
                 overdue: try await TimerTable.countOverdue(at: now, on: connection),
                 held: try await ClaimTable.held(on: connection),
                 outbox: try await AuditTable.pending(on: connection),
-                states: try await ScheduleTable.counts(on: connection)
+                states: try await ScheduleTable.counts(on: connection),
+                freezes: try await FreezeTable.current(endingAfter: now, on: connection)
             )
         }
         let view = session.membership.view
@@ -77,6 +99,10 @@ struct AdministrationCommands: Sendable {
                 writer.member("overdue", stored.overdue)
                 writer.member("claims", stored.held.claims)
                 writer.member("outbox_pending", stored.outbox)
+                writer.name("freezes")
+                writer.array { writer in
+                    for freeze in stored.freezes where freeze.holds(at: now) { writer.value(freeze, at: now) }
+                }
                 writer.object("schedules") { writer in
                     for (state, count) in stored.states {
                         writer.name(dynamic: state)

@@ -60,7 +60,7 @@ struct ChangeRunner: Sendable {
             let (change, ids) = try await commit(request, options, hash: hash, envelope, body)
             follow(change, ids)
             guard !change.recalled.isEmpty else { return Self.reply(envelope, change.reply, inFlight: nil) }
-            let inFlight = await RecallWait(session: session).wait(for: change.recalled, of: change.schedule)
+            let inFlight = await RecallWait(session: session).wait(for: change.recalled)
             // Whatever is open still is found by the hourly search.
             if change.mayBeOver, let id = change.schedule { try? await session.exhaustIdle([id]) }
             let reply = Self.reply(envelope, change.reply, inFlight: inFlight)
@@ -179,16 +179,19 @@ struct RecallWait: Sendable {
     private static let limit = Duration.seconds(2)
 
     /// - Returns: what is still in flight: it may fire yet, and the reply names it.
-    func wait(for marked: [RecallTable.Marked], of schedule: ScheduleID?) async -> [ExecutionID] {
-        guard let schedule else { return [] }
+    func wait(for marked: [RecallTable.Marked]) async -> [ExecutionID] {
         let deadline = ContinuousClock.now + Self.limit
-        let claimants = Dictionary(marked.map { ($0.id, $0.claimant) }, uniquingKeysWith: { first, _ in first })
+        let known = Dictionary(marked.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
         var open = marked.map(\.id)
         var pause = Duration.milliseconds(2)
         while true {
             // Asked again each time: a claim that was committed a moment ago may not have reached its claimant's memory
             // when it was asked first.
-            await session.recall(schedule, from: Set(open.compactMap { claimants[$0] }), within: .milliseconds(1500))
+            let bySchedule = Dictionary(grouping: open.compactMap { known[$0] }, by: \.schedule)
+            for (schedule, marked) in bySchedule {
+                await session.recall(schedule, from: Set(marked.map(\.claimant)), within: .milliseconds(1500))
+                if ContinuousClock.now > deadline { break }
+            }
             let asked = open
             if let still = try? await session.pool.withConnection({ try await RecallTable.stillOpen(asked, on: $0) }) {
                 open = still

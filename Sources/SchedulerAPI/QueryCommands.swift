@@ -18,7 +18,7 @@ struct QueryCommands: Sendable {
                 let schedule = try await ScheduleTable.find(
                     reference, in: request.namespace, on: connection)
             else { throw notFound(reference, in: request.namespace) }
-            return try await Self.views(of: [schedule], on: connection)[0]
+            return try await views(of: [schedule], on: connection)[0]
         }
         return { $0.schedule(view) }
     }
@@ -37,7 +37,7 @@ struct QueryCommands: Sendable {
         let (found, limit) = (filter, filter.limit)
         let views = try await context.list { connection in
             let schedules = try await ScheduleTable.list(found, in: request.namespace, on: connection)
-            return try await Self.views(of: schedules, on: connection)
+            return try await self.views(of: schedules, on: connection)
         }
         return { writer in
             writer.name("schedules")
@@ -48,14 +48,19 @@ struct QueryCommands: Sendable {
         }
     }
 
-    static func views(of schedules: [Schedule], on connection: PostgresConnection) async throws -> [ScheduleView] {
+    func views(of schedules: [Schedule], on connection: PostgresConnection) async throws -> [ScheduleView] {
         let ids = schedules.map(\.id)
         let timers = try await TimerTable.fetch(ids, on: connection)
         let last = try await ScheduleTable.lastFires(of: ids, on: connection)
+        try await context.session.compiler.load(schedules, on: connection)
+        let now = context.now
         return zip(schedules, last).map { schedule, last in
-            ScheduleView(
+            var view = ScheduleView(
                 schedule: schedule, timer: timers[schedule.id] ?? Timer(schedule: schedule.id, nextFireAt: nil),
                 lastFireAt: last.firedAt, lastStatus: last.status)
+            guard !schedule.definition.timing.constraint.isEmpty else { return view }
+            view.place(by: context.session.compiler.compile(schedule), now: now)
+            return view
         }
     }
 
@@ -65,28 +70,31 @@ struct QueryCommands: Sendable {
         let from = body.instant("from") ?? now
         let count = Int(body.integer("count", in: 1...1000) ?? 10)
         let schedule: Schedule
-        let source: OccurrenceSource
         if body.value("schedule_type") == nil {
             let reference = try body.finish(with: body.reference())
             let found = try await context.session.pool.withConnection {
-                try await ScheduleTable.find(reference, in: request.namespace, on: $0)
+                let found = try await ScheduleTable.find(reference, in: request.namespace, on: $0)
+                if let found { try await context.session.compiler.load([found], on: $0) }
+                return found
             }
             guard let found else { throw notFound(reference, in: request.namespace) }
             schedule = found
-            source = try found.occurrences(zones: context.session.compiler.zones)
         } else {
             var random = SystemRandomNumberGenerator()
             let id = ScheduleID(.version7(at: now, random: &random))
+            let missing = try await context.loadCalendars(namedIn: request)
             let checked = try ScheduleDefinitions(context: context).read(
-                &body, onto: nil, id: id, namespace: request.namespace, anchor: from, now: from)
+                &body, onto: nil, id: id, namespace: request.namespace, anchor: from, now: from, without: missing)
             schedule = Schedule(
                 id: id, namespace: request.namespace, definition: checked.definition, anchor: from, createdAt: from,
                 updatedAt: from)
-            source = checked.source
         }
-        let fires = nextFires(source, schedule, from, count: count).filter { $0 >= from }
+        let compiled = context.session.compiler.compile(schedule)
+        if let fault = compiled.faults.first(where: { $0.kind == .timing }) { throw WireError(fault) }
+        let planner = compiled.planner
+        let fires = nextFires(planner, schedule, from, count: count).filter { $0 >= from }
         let zone = try? context.session.compiler.zones(schedule.definition.timing.timezone)
-        let recurrence = source.recurrence
+        let recurrence = planner.source.recurrence
         return { writer in
             writer.member("timing", recurrence.sentence)
             writer.name("fires")
@@ -94,6 +102,9 @@ struct QueryCommands: Sendable {
                 for fire in fires {
                     writer.object { writer in
                         writer.member("at", fire.rfc3339)
+                        if let due = planner.placement?.place(of: fire).due, due != fire {
+                            writer.member("moved_to", due.rfc3339)
+                        }
                         guard let zone else { return }
                         writer.member("local", zone.localTime(at: fire).iso8601)
                         let change = recurrence.clockChange(at: fire)

@@ -34,6 +34,8 @@ struct ScheduleDefinitions: Sendable {
     struct Checked: Sendable {
         let definition: ScheduleDefinition
         let source: OccurrenceSource
+        /// Where its occurrences go; nil where each fires at its own time.
+        let placement: Placement?
         let firstOccurrence: Instant
     }
 
@@ -44,20 +46,25 @@ struct ScheduleDefinitions: Sendable {
         var random = SystemRandomNumberGenerator()
         let id = ScheduleID(.version7(at: now, random: &random))
         let isPaused = body.bool("paused") ?? false
-        let checked = try read(&body, onto: nil, id: id, namespace: request.namespace, anchor: now, now: now)
+        let missing = try await context.loadCalendars(namedIn: request)
+        let checked = try read(
+            &body, onto: nil, id: id, namespace: request.namespace, anchor: now, now: now, without: missing)
         var schedule = Schedule(
             id: id, namespace: request.namespace, definition: checked.definition,
             state: isPaused ? .paused : .active, anchor: now, createdAt: now,
             createdBy: options.actor ?? request.namespace.description, updatedAt: now,
             updatedBy: options.actor ?? request.namespace.description)
         if isPaused { schedule.pauseReason = options.reason ?? "created paused" }
-        let due = checked.firstOccurrence.adding(milliseconds: schedule.spreadOffset)
-        let timer = Timer(
-            schedule: id, nextFireAt: isPaused ? nil : due, resumeFrom: isPaused ? checked.firstOccurrence : nil,
-            fireSequence: 1)
-        let view = ScheduleView(schedule: schedule, timer: timer, nextFires: nextFires(checked.source, schedule, now))
         let context = context
         return try await context.runner.run(request, options) { [schedule] transaction in
+            // From here on its calendars stay as they are: who changes one finds this schedule among its users.
+            try await context.hold(calendarsOf: schedule, in: transaction)
+            var timer = Timer(schedule: id, nextFireAt: nil, resumeFrom: checked.firstOccurrence, fireSequence: 1)
+            let compiled = context.session.compiler.compile(schedule)
+            if !isPaused { timer.stand(at: compiled.planner.position(at: checked.firstOccurrence)) }
+            var view = ScheduleView(schedule: schedule, timer: timer)
+            view.place(by: compiled, now: now)
+            view.nextFires = nextFires(compiled.planner, schedule, now)
             guard
                 try await NamespaceTable.take(request.namespace, limit: context.mostSchedules, in: transaction)
             else { throw limitReached(request.namespace) }
@@ -67,7 +74,7 @@ struct ScheduleDefinitions: Sendable {
             change.write(TimerTable.insert(timer, priority: schedule.definition.priority))
             change.audit(entry("created", view, before: nil, options, at: now))
             change.hints = isSoon(timer.nextFireAt, now)
-            change.reply = { $0.schedule(view) }
+            change.reply = { [view] in $0.schedule(view) }
             return change
         }
     }
@@ -85,15 +92,19 @@ struct ScheduleDefinitions: Sendable {
         let now = context.now
         let context = context
         return try await context.runner.run(request, options) { transaction in
+            // Before the timer, in the order in which a change of a calendar locks.
+            let missing = try await context.loadCalendars(namedIn: request, sharing: true, on: transaction)
             var (schedule, timer) = try await transaction.held(reference, in: request.namespace)
+            try await context.session.compiler.load([schedule], on: transaction)
             try schedule.expect(version: options.ifVersion)
-            let before = ScheduleView(schedule: schedule, timer: timer)
+            var before = ScheduleView(schedule: schedule, timer: timer)
+            before.place(by: context.session.compiler.compile(schedule), now: now)
             var body = body
             // A request that names the schedule by its name says nothing about another name.
             if !hasID { _ = body.member("name") }
             let checked = try read(
                 &body, onto: schedule.definition, id: schedule.id, namespace: request.namespace,
-                anchor: schedule.anchor, now: now)
+                anchor: schedule.anchor, now: now, without: missing)
             let old = schedule
             schedule.definition = checked.definition
             schedule.version += 1
@@ -106,15 +117,17 @@ struct ScheduleDefinitions: Sendable {
             timer.fireSequence += 1
             change.recalled = try await RecallTable.mark(schedule.id, in: transaction)
             let isOver = change.endIfOver(&schedule, timer)
-            let view = ScheduleView(
+            let compiled = context.session.compiler.compile(schedule)
+            var view = ScheduleView(
                 schedule: schedule, timer: timer,
-                nextFires: nextFires(checked.source, schedule, now, runCount: timer.runCount))
+                nextFires: nextFires(compiled.planner, schedule, now, runCount: timer.runCount))
+            view.place(by: compiled, now: now)
             change.write(ScheduleTable.update(schedule))
             change.write(TimerTable.update(timer, priority: schedule.definition.priority))
             change.audit(entry("updated", view, before: before, options, at: now))
             if isOver { change.audit(entry("exhausted", view, before: nil, options, at: now)) }
             change.hints = isSoon(timer.nextFireAt, now)
-            change.reply = { $0.schedule(view) }
+            change.reply = { [view] in $0.schedule(view) }
             return change
         }
     }
@@ -154,31 +167,36 @@ struct ScheduleDefinitions: Sendable {
         schedule.anchor = now
         timer.generation = schedule.generation
         let timing = schedule.definition.timing
-        guard let source = try? schedule.occurrences(zones: context.session.compiler.zones) else { return }
+        let planner = context.session.compiler.compile(schedule).planner
         // The limit may have been lowered to what was fired already.
         let isSpent = timing.runLimit.map { timer.runCount >= $0 } ?? false
-        let first = isSpent ? nil : timing.firstOccurrence(of: source, now: now)
-        let isActive = schedule.state == .active
-        timer.nextFireAt = isActive ? first?.adding(milliseconds: schedule.spreadOffset) : nil
-        timer.resumeFrom = isActive ? nil : first
+        let first =
+            isSpent ? nil : timing.firstOccurrence(of: planner.source, placement: planner.placement, now: now)
+        guard schedule.state == .active else {
+            timer.nextFireAt = nil
+            timer.resumeFrom = first
+            return
+        }
+        timer.stand(at: planner.position(at: first))
     }
 
     /// Reads and checks a definition; throws every problem at once.
+    /// - Parameter missing: calendars that the request names and the namespace does not have; the others are loaded.
     func read(
         _ body: inout BodyReader, onto current: ScheduleDefinition?, id: ScheduleID, namespace: Namespace,
-        anchor: Instant, now: Instant
+        anchor: Instant, now: Instant, without missing: Set<CalendarName>
     ) throws -> Checked {
         var reader = DefinitionReader(body, defaults: context.defaults, zones: context.session.compiler.zones)
         let read = reader.read(onto: current, idName: try ScheduleName(id.description))
         body = read.body
         checkTarget(read, for: namespace, &body)
-        var meaning: (source: OccurrenceSource, first: Instant)?
-        if let timing = read.timing {
+        var meaning: Meaning?
+        if let timing = read.timing, !reportMissing(missing, timing.constraint, &body) {
             let name = try read.name ?? ScheduleName(id.description)
             let isRenamed = current.map { $0.name != name } ?? false
             let isRetimed = current?.timing != timing || (isRenamed && timing.dependsOnName)
             let question = TimingQuestion(
-                timing: timing, hash: Schedule.timingHash(namespace: namespace, name: name),
+                timing: timing, namespace: namespace, hash: Schedule.timingHash(namespace: namespace, name: name),
                 anchor: isRetimed ? now : anchor, graceMilliseconds: read.graceMilliseconds, isRetimed: isRetimed)
             meaning = self.meaning(of: question, now, &body)
         }
@@ -186,12 +204,29 @@ struct ScheduleDefinitions: Sendable {
         guard let definition = read.definition, let meaning else {
             throw WireError(.internalError, "a definition without a problem could not be read")
         }
-        return Checked(definition: definition, source: meaning.source, firstOccurrence: meaning.first)
+        return Checked(
+            definition: definition, source: meaning.source, placement: meaning.placement,
+            firstOccurrence: meaning.first)
+    }
+
+    private typealias Meaning = (source: OccurrenceSource, placement: Placement?, first: Instant)
+
+    private func reportMissing(
+        _ missing: Set<CalendarName>, _ constraint: FireConstraint, _ body: inout BodyReader
+    ) -> Bool {
+        var isAnyMissing = false
+        for (field, name) in [("only_on", constraint.onlyOn), ("not_on", constraint.notOn)] {
+            guard let name, missing.contains(name) else { continue }
+            isAnyMissing = true
+            body.report(field, "the namespace has no calendar called '\(name)'", as: .calendarNotFound)
+        }
+        return isAnyMissing
     }
 
     /// A timing, and what besides it decides over its occurrences.
     private struct TimingQuestion {
         let timing: Timing
+        let namespace: Namespace
         let hash: UInt64
         let anchor: Instant
         let graceMilliseconds: Int64
@@ -201,21 +236,43 @@ struct ScheduleDefinitions: Sendable {
 
     private func meaning(
         of question: TimingQuestion, _ now: Instant, _ body: inout BodyReader
-    ) -> (source: OccurrenceSource, first: Instant)? {
+    ) -> Meaning? {
         let (timing, isRetimed) = (question.timing, question.isRetimed)
         guard let source = source(of: question, &body) else { return nil }
+        let calendars = context.session.compiler.calendars(timing.constraint.calendars, of: question.namespace)
+        var placement: Placement?
+        do {
+            placement = try timing.placement(of: source, zones: context.session.compiler.zones, calendars: calendars)
+        } catch {
+            body.report(
+                error.field, error.description, as: error.field == "timezone" ? .unknownTimezone : .invalidTiming)
+            return nil
+        }
         if isRetimed, timing.type == .once, let runAt = timing.runAt {
             checkOnce(runAt, grace: question.graceMilliseconds, now, &body)
         }
-        if let period = source.recurrence.shortestPeriodMilliseconds, timing.spreadMilliseconds > period {
+        if timing.spreadMilliseconds > 0, let period = source.recurrence.shortestPeriodMilliseconds,
+            timing.spreadMilliseconds > period
+        {
             body.report("spread_seconds", "expected at most the shortest period, \(Double(period) / 1000) s")
         }
-        guard let first = timing.firstOccurrence(of: source, now: now) else {
-            guard isRetimed else { return (source, question.anchor) }
+        guard let first = timing.firstOccurrence(of: source, placement: placement, now: now) else {
+            guard isRetimed else { return (source, placement, question.anchor) }
             body.report(timing.mainField, "has no occurrence after now within its bounds", as: .neverFires)
             return nil
         }
-        return (source, first)
+        if isRetimed, let placement, !willFire(placement, from: first, by: now.adding(milliseconds: -question.graceMilliseconds)) {
+            body.report(
+                timing.mainField, "has no occurrence that its calendars and windows let fire after now", as: .neverFires
+            )
+            return nil
+        }
+        return (source, placement, first)
+    }
+
+    /// Whether anything fires, and what fires first is not moved to a time that has passed.
+    private func willFire(_ placement: Placement, from first: Instant, by limit: Instant) -> Bool {
+        placement.firstFiring(from: first).map { placement.place(of: $0).due >= limit } ?? false
     }
 
     private func source(of question: TimingQuestion, _ body: inout BodyReader) -> OccurrenceSource? {
@@ -282,18 +339,71 @@ extension Change {
 
 /// The next fires that replies show: what is still to come, within `max_runs`.
 func nextFires(
-    _ source: OccurrenceSource, _ schedule: Schedule, _ now: Instant, runCount: Int64 = 0, count: Int = 5
+    _ planner: ClaimPlanner, _ schedule: Schedule, _ now: Instant, runCount: Int64 = 0, count: Int = 5
 ) -> [Instant] {
+    let (source, placement) = (planner.source, planner.placement)
     let timing = schedule.definition.timing
     let left = max(0, (timing.runLimit ?? Int64.max) - runCount)
     let most = min(count, Int(clamping: left))
     var fires: [Instant] = []
-    var cursor: Instant? = timing.firstOccurrence(of: source, now: now)
+    var cursor: Instant? = timing.firstOccurrence(of: source, placement: placement, now: now)
     while let next = cursor, fires.count < most {
-        fires.append(next)
-        cursor = source.next(after: next)
+        guard let placement else {
+            fires.append(next)
+            cursor = source.next(after: next)
+            continue
+        }
+        guard let firing = placement.firstFiring(from: next) else { break }
+        fires.append(firing)
+        cursor = source.next(after: firing)
     }
     return fires
+}
+
+extension ScheduleView {
+    /// Tells when it fires next where calendars and windows move and leave out; the timer tells it for all others.
+    mutating func place(by compiled: CompiledSchedule, now: Instant) {
+        guard let placement = compiled.planner.placement, schedule.state == .active, let from = timer.resumeFrom
+        else { return }
+        // A freeze may hold it until later.
+        let held = timer.nextFireAt ?? now
+        nextFireAt = placement.firstFiring(from: from).map {
+            max(held, placement.place(of: $0).due.adding(milliseconds: compiled.planner.offset))
+        }
+    }
+}
+
+extension CommandContext {
+    /// Reads the calendars that a request names.
+    /// - Returns: the names that the namespace has no calendar of.
+    func loadCalendars(namedIn request: CommandRequest) async throws -> Set<CalendarName> {
+        guard !request.calendarNames.isEmpty else { return [] }
+        return try await session.pool.withConnection {
+            try await loadCalendars(namedIn: request, sharing: false, on: $0)
+        }
+    }
+
+    /// - Parameter sharing: they stay as they are until the transaction ends.
+    func loadCalendars(
+        namedIn request: CommandRequest, sharing: Bool, on runner: some StatementRunner
+    ) async throws -> Set<CalendarName> {
+        try await session.compiler.load(
+            request.calendarNames, of: request.namespace, sharing: sharing, on: runner)
+    }
+
+    /// Keeps the calendars of a schedule as they are until the transaction ends.
+    func hold(calendarsOf schedule: Schedule, in transaction: PostgresTransaction) async throws {
+        let names = schedule.definition.timing.constraint.calendars
+        let missing = try await session.compiler.load(names, of: schedule.namespace, sharing: true, on: transaction)
+        if let name = missing.first { throw calendarNotFound(name, in: schedule.namespace) }
+    }
+}
+
+extension CommandRequest {
+    /// The calendars that the body names, as far as they are names.
+    fileprivate var calendarNames: Set<CalendarName> {
+        Set(["only_on", "not_on"].compactMap { body?[$0]?.string }.compactMap { try? CalendarName($0) })
+    }
 }
 
 /// Whether a timer falls due before the next ticks would look for it.
@@ -337,6 +447,7 @@ extension Timing {
         case .interval: "interval_seconds"
         case .once: "run_at"
         case .immediate: "schedule_type"
+        case .rrule: "rrule"
         }
     }
 }

@@ -60,7 +60,8 @@ struct StateCommands: Sendable {
             held.schedule.state = .paused
             held.schedule.pauseReason = target.options.reason
             held.schedule.touch(now, target.options, request)
-            held.timer.resumeFrom = held.timer.nextFireAt?.adding(milliseconds: -held.schedule.spreadOffset)
+            held.timer.resumeFrom =
+                held.timer.resumeFrom ?? held.timer.nextFireAt?.adding(milliseconds: -held.schedule.spreadOffset)
             held.timer.nextFireAt = nil
             held.timer.fireSequence += 1
             held.timer.version = held.schedule.version
@@ -82,6 +83,7 @@ struct StateCommands: Sendable {
             var change = Change()
             change.schedule = schedule.id
             if schedule.state != .exhausted { change.write(NamespaceTable.giveBack(request.namespace)) }
+            try await context.session.compiler.load([schedule], on: transaction)
             change.skipPassed(of: schedule, &timer, as: .deleted, in: context.session, at: now)
             schedule.state = .deleted
             schedule.touch(now, target.options, request)
@@ -111,6 +113,7 @@ struct StateCommands: Sendable {
         return try await turn(
             request, target, from: .paused, to: .active, rule: "only a paused one is resumed"
         ) { held, transaction in
+            try await context.session.compiler.load([held.schedule], on: transaction)
             // It would be invalid at its next claim, and where its zone is gone nobody could tell what passed.
             if let fault = context.session.compiler.compile(held.schedule).fault { throw WireError(fault) }
             held.schedule.pauseReason = nil
@@ -192,8 +195,7 @@ extension Change {
         let compiled = session.compiler.compile(schedule)
         let resumed = compiled.planner.resume(from: timer.resumeFrom, now: now, catchUp: catchUp, reason: reason)
         if let run = resumed.skipped { skip(run, of: compiled, &timer, by: session.instance, at: now) }
-        timer.nextFireAt = resumed.nextFireAt
-        timer.resumeFrom = nil
+        timer.stand(at: resumed.position)
     }
 
     /// Writes a run of skipped occurrences, with a journal row that owes their events.

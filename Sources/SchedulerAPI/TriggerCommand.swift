@@ -14,6 +14,7 @@ struct TriggerCommand: Sendable {
         var body = BodyReader(request.body)
         let options = ChangeOptions(&body)
         let payload = body.value("payload").map { Array($0.bytes) }
+        let isForced = body.bool("force") ?? false
         let reference = try body.finish(with: body.reference())
         let now = context.now
         // Chosen before the transaction: run again after a lost COMMIT, it meets its own row.
@@ -25,9 +26,11 @@ struct TriggerCommand: Sendable {
             guard schedule.state != .invalid else {
                 throw WireError(.wrongState, "the schedule is invalid: \(schedule.pauseReason ?? "see its events")")
             }
+            try await context.session.compiler.load([schedule], on: transaction)
             let compiled = context.session.compiler.compile(schedule)
             // The same gate as before a fire of its own time.
             if let fault = compiled.fault { throw WireError(fault) }
+            if !isForced { try await expectNoFreeze(compiled, now: now, in: transaction) }
             if let payload { try check(payload, of: schedule) }
             timer.fireSequence += 1
             let occurrence = Occurrence(
@@ -61,6 +64,17 @@ struct TriggerCommand: Sendable {
             }
             return change
         }
+    }
+
+    /// A freeze is there so that nothing fires; who must fire all the same says so.
+    private func expectNoFreeze(
+        _ schedule: CompiledSchedule, now: Instant, in transaction: PostgresTransaction
+    ) async throws {
+        guard let freeze = try await FreezeBoard.holding(schedule, at: now, on: transaction) else { return }
+        let reason = freeze.reason.map { " (\($0))" } ?? ""
+        throw WireError(
+            .frozen,
+            "freeze \(freeze.id)\(reason) holds until \(freeze.until.rfc3339); \"force\": true fires all the same")
     }
 
     /// A trigger's own payload is bound as the definition's is.

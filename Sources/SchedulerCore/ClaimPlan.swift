@@ -16,6 +16,10 @@ package struct ClaimPlan: Hashable, Sendable {
     package var fires: [PlannedFire] = []
     package var skips: [SkipRun] = []
     package var nextFireAt: Instant?
+    /// The first occurrence that is not accounted for, where calendars, windows or freezes move what is due.
+    package var resumeFrom: Instant?
+    /// The freeze that the timer waits for.
+    package var heldBy: FreezeID?
     package var runCount: Int64
     /// No occurrence is to come: the schedule is exhausted when the last one is terminal.
     package var isLast: Bool { nextFireAt == nil }
@@ -29,6 +33,8 @@ package struct ClaimPlan: Hashable, Sendable {
 /// one that slept for a second.
 package struct ClaimPlanner: Sendable {
     package let source: OccurrenceSource
+    /// Where its occurrences go; nil where each fires at its own time.
+    package let placement: Placement?
     package let rule: MisfireRule
     /// `due_at − scheduled_for`, in milliseconds.
     package let offset: Int64
@@ -37,8 +43,12 @@ package struct ClaimPlanner: Sendable {
     /// The most future occurrences that one claim takes of one schedule: a bound on memory, not a policy.
     package static let mostAhead = 100
 
-    package init(source: OccurrenceSource, rule: MisfireRule, offset: Int64, runLimit: Int64?, trigger: Trigger) {
+    package init(
+        source: OccurrenceSource, placement: Placement? = nil, rule: MisfireRule, offset: Int64, runLimit: Int64?,
+        trigger: Trigger
+    ) {
         self.source = source
+        self.placement = placement
         self.rule = rule
         self.offset = offset
         self.runLimit = runLimit
@@ -85,21 +95,34 @@ package struct ClaimPlanner: Sendable {
     /// - Parameter reason: what is said of those that are skipped.
     package func resume(
         from first: Instant?, now: Instant, catchUp: Bool, reason: SkipReason = .paused
-    ) -> (skipped: SkipRun?, nextFireAt: Instant?) {
-        guard let first else { return (nil, nil) }
-        let nominalNow = now.adding(milliseconds: -offset)
-        guard !catchUp, first <= nominalNow else { return (nil, first.adding(milliseconds: offset)) }
-        let skipped = SkipRun(of: source, from: first, last: nominalNow, reason: reason)
-        return (skipped, source.next(after: nominalNow).map { $0.adding(milliseconds: offset) })
+    ) -> (skipped: SkipRun?, position: TimerPosition) {
+        guard let first else { return (nil, .over) }
+        guard !catchUp, let skipped = passed(from: first, now: now, reason: reason) else {
+            return (nil, position(at: first))
+        }
+        return (skipped, position(at: source.next(after: skipped.last)))
     }
 
     /// The occurrences from a timer's next one through `now` that an end of their time, by an edit or a deletion, takes
     /// away unclaimed: they are told as skipped, or the ledger would have a gap.
     package func passed(from first: Instant, now: Instant, reason: SkipReason) -> SkipRun? {
-        SkipRun(of: source, from: first, last: now.adding(milliseconds: -offset), reason: reason)
+        let last = now.adding(milliseconds: -offset)
+        guard let placement else { return SkipRun(of: source, from: first, last: last, reason: reason) }
+        return placement.last(from: first, dueThrough: last).flatMap {
+            SkipRun(of: source, from: first, last: $0, reason: reason)
+        }
     }
 
-    private func mayFire(_ plan: ClaimPlan) -> Bool {
+    /// Where a timer stands whose next occurrence is this one.
+    package func position(at occurrence: Instant?) -> TimerPosition {
+        guard let placement else {
+            return TimerPosition(
+                nextFireAt: occurrence?.adding(milliseconds: offset), resumeFrom: nil, heldBy: nil)
+        }
+        return position(placement, at: occurrence)
+    }
+
+    func mayFire(_ plan: ClaimPlan) -> Bool {
         runLimit.map { plan.runCount < $0 } ?? true
     }
 

@@ -22,6 +22,11 @@ package struct Namespace: Hashable, Comparable, Sendable, CustomStringConvertibl
         description = text
     }
 
+    /// Where the service keeps what belongs to no creator; no request can name it.
+    package static let administration = Namespace(unchecked: "_system")
+
+    private init(unchecked text: String) { description = text }
+
     package static func < (left: Namespace, right: Namespace) -> Bool { left.description < right.description }
 }
 

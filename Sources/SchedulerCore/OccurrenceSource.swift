@@ -93,4 +93,6 @@ package enum SkipReason: String, Sendable, CaseIterable {
     case coalesced
     case catchupCap = "catchup_cap"
     case targetRevoked = "target_revoked"
+    /// A calendar, the execution windows or a freeze leave it out.
+    case window
 }

@@ -15,6 +15,7 @@ package enum ScheduleType: String, Sendable, CaseIterable {
     case interval
     case once
     case immediate
+    case rrule
 }
 
 package enum Guarantee: String, Sendable, CaseIterable {
@@ -46,12 +47,16 @@ package struct Timing: Hashable, Sendable {
     package var cronExpression: String?
     package var intervalMilliseconds: Int64?
     package var runAt: Instant?
+    /// A rule of RFC 5545 and its dates; `startAt` stands in for its `DTSTART`.
+    package var rrule: String?
     package var timezone: String
     package var dstPolicy: DSTPolicy
     package var startAt: Instant?
     package var endAt: Instant?
     package var maxRuns: Int64?
     package var spreadMilliseconds: Int64
+    /// Calendars and execution windows.
+    package var constraint = FireConstraint()
 
     package init(type: ScheduleType) {
         self.type = type
@@ -64,7 +69,7 @@ package struct Timing: Hashable, Sendable {
     package var runLimit: Int64? {
         switch type {
         case .once, .immediate: 1
-        case .cron, .interval: maxRuns
+        case .cron, .interval, .rrule: maxRuns
         }
     }
 
@@ -84,6 +89,7 @@ package struct Timing: Hashable, Sendable {
         case .interval: .interval
         case .once: .once
         case .immediate: .immediate
+        case .rrule: .rrule
         }
     }
 }
@@ -242,7 +248,8 @@ package struct Timer: Hashable, Sendable {
     package let schedule: ScheduleID
     /// When the next occurrence is due, spread included; nil where none is to come.
     package var nextFireAt: Instant?
-    /// The nominal instant of the first occurrence that a paused schedule has not accounted for.
+    /// The nominal instant of the first occurrence that is not accounted for: of a paused schedule, and of one whose
+    /// calendars, windows or freezes move what is due.
     package var resumeFrom: Instant?
     /// Counts attempts, and all other steps that events are ordered by: the fence.
     package var fireSequence: Int64

@@ -26,6 +26,29 @@ extension Timing {
             recurrence: try recurrence(anchor: anchor, hash: hash, zones: zones), first: startAt, last: endAt)
     }
 
+    /// Where the occurrences go; nil where each fires at its own time.
+    ///
+    /// - Parameter calendars: those that the constraint names.
+    package func placement(
+        of source: OccurrenceSource, zones: ZoneLookup, calendars: [CalendarName: BusinessCalendar]
+    ) throws(TimingError) -> Placement? {
+        guard !constraint.isEmpty else { return nil }
+        func calendar(_ name: CalendarName, _ field: String) throws(TimingError) -> BusinessCalendar {
+            guard let calendar = calendars[name] else {
+                throw TimingError(field: field, "expected a calendar of the namespace, there is none called '\(name)'")
+            }
+            return calendar
+        }
+        var days: DaySet?
+        if let name = constraint.onlyOn { days = try calendar(name, "only_on").businessDays }
+        if let name = constraint.notOn {
+            let open = try calendar(name, "not_on").notHolidays
+            days = days.map { $0.intersection(open) } ?? open
+        }
+        let zone: ZoneRules = dstPolicy == .utc ? .utc : try zoneRules(zones)
+        return Placement(source: source, constraint: constraint, days: days, zone: zone)
+    }
+
     private func recurrence(anchor: Instant, hash: UInt64, zones: ZoneLookup) throws(TimingError) -> Recurrence {
         switch type {
         case .cron:
@@ -47,6 +70,8 @@ extension Timing {
             return .once(runAt)
         case .immediate:
             return .once(anchor)
+        case .rrule:
+            return .rrule(try rule(anchor: anchor, zone: try zoneRules(zones)))
         }
     }
 
@@ -55,6 +80,17 @@ extension Timing {
         do { return try CronExpression(parsing: cronExpression, hash: hash) } catch {
             throw TimingError(field: "cron_expression", error.description)
         }
+    }
+
+    /// A rule without `start_at` begins with the anchor, to the whole second, and recurs later than that only: as with
+    /// an interval, to make a schedule is no occurrence of it, and `COUNT` counts what can fire.
+    private func rule(anchor: Instant, zone: ZoneRules) throws(TimingError) -> ZonedRule {
+        guard let rrule else { throw TimingError(field: "rrule", "expected a recurrence rule") }
+        do {
+            return try ZonedRule(
+                RecurrenceRule(parsing: rrule), zone: zone, policy: dstPolicy, start: startAt ?? anchor,
+                includesStart: startAt != nil)
+        } catch { throw TimingError(field: "rrule", error.description) }
     }
 
     /// A zone that is not known is to blame where it was written.
@@ -70,10 +106,16 @@ extension Timing {
 
     /// The first occurrence of a schedule that begins, or whose timing was edited, at `now`: strictly later than that,
     /// but for `once` and `immediate`, whose only instant may have passed by then.
-    package func firstOccurrence(of source: OccurrenceSource, now: Instant) -> Instant? {
+    ///
+    /// What a calendar would have moved to before `now` is none: nothing ever fires backwards.
+    package func firstOccurrence(
+        of source: OccurrenceSource, placement: Placement? = nil, now: Instant
+    ) -> Instant? {
         switch type {
-        case .once, .immediate: source.next(after: Instant.earliest)
-        case .cron, .interval: source.next(after: now)
+        case .once, .immediate: return source.next(after: Instant.earliest)
+        case .cron, .interval, .rrule:
+            guard let first = source.next(after: now), let placement else { return source.next(after: now) }
+            return placement.last(from: first, dueThrough: now).map { source.next(after: $0) } ?? first
         }
     }
 }

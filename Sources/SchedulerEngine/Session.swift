@@ -237,11 +237,15 @@ extension Session {
     }
 
     private func answerRecall(_ request: NATSMessage) async {
-        guard let schedule = ScheduleID(text: String(decoding: request.payload, as: UTF8.self)) else { return }
+        let text = String(decoding: request.payload, as: UTF8.self)
         do {
-            try await pool.withConnection { try await self.recaller.recall(schedule, on: $0) }
+            if text == Self.frozen {
+                try await pool.withConnection { try await self.recaller.recallFrozen(on: $0) }
+            } else if let schedule = ScheduleID(text: text) {
+                try await pool.withConnection { try await self.recaller.recall(schedule, on: $0) }
+            }
         } catch {
-            logger.warning("a recall failed", metadata: ["schedule": "\(schedule)", "error": "\(error)"])
+            logger.warning("a recall failed", metadata: ["of": "\(text)", "error": "\(error)"])
         }
         guard let reply = request.reply, let subject = try? Subject(reply) else { return }
         _ = try? serving.publish(subject, payload: Array("{}".utf8))
@@ -263,6 +267,32 @@ extension Session {
         await withDiscardingTaskGroup { group in
             for claimant in claimants {
                 group.addTask { await self.recall(schedule, from: claimant, within: limit) }
+            }
+        }
+    }
+
+    /// What a recall names in place of a schedule: everything that a freeze holds.
+    private static let frozen = "frozen"
+
+    /// Asks claimants to give back what freezes hold by now.
+    package func recallFrozen(from claimants: Set<InstanceID>, within limit: Duration) async {
+        await withDiscardingTaskGroup { group in
+            for claimant in claimants {
+                group.addTask {
+                    do {
+                        if claimant == self.instance {
+                            try await self.pool.withConnection { try await self.recaller.recallFrozen(on: $0) }
+                        } else {
+                            _ = try await self.serving.request(
+                                try Subject(self.configuration.names.recall(of: claimant)),
+                                payload: Array(Self.frozen.utf8), timeout: limit)
+                        }
+                    } catch {
+                        // It is asked again while something is open.
+                        self.logger.debug(
+                            "a recall was not answered", metadata: ["member": "\(claimant)", "error": "\(error)"])
+                    }
+                }
             }
         }
     }

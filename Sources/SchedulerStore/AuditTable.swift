@@ -50,6 +50,22 @@ package enum AuditTable {
             .text(entry.requestID), .optional(entry.before) { .json($0) }, .optional(entry.after) { .json($0) })
     }
 
+    static let noteStatement = Statement(
+        "audit_note",
+        """
+        INSERT INTO scheduler.audit_log (at, fence, version, namespace, name, action, actor, reason, request_id, before,
+            after)
+        VALUES ($1, 0, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+        """, types: [.timestamptz, .int64, .text, .text, .text, .text, .text, .text, .json, .json])
+
+    /// Writes an entry that no event tells of: what concerns no schedule.
+    package static func note(_ entry: AuditEntry) -> Call {
+        noteStatement(
+            .instant(entry.at), .int64(entry.version), .text(entry.namespace), .text(entry.name), .text(entry.action),
+            .text(entry.actor), .text(entry.reason), .text(entry.requestID), .optional(entry.before) { .json($0) },
+            .optional(entry.after) { .json($0) })
+    }
+
     /// The id that ``insert(_:)`` gave its entry.
     package static func insertedID(_ rows: PostgresRows) throws -> Int64? { try rows.first?.int64(0) }
 

@@ -10,6 +10,7 @@ package enum RecallTable {
     /// A claimed execution that was marked.
     package struct Marked: Hashable, Sendable {
         package let id: ExecutionID
+        package let schedule: ScheduleID
         package let claimant: InstanceID
         package let dueAt: Instant
     }
@@ -18,20 +19,26 @@ package enum RecallTable {
         "executions_mark_recalled",
         """
         UPDATE scheduler.executions SET recalled = true
-        WHERE schedule_id = $1 AND id >= \(ClaimTable.openFrom) AND state = 'claimed'
-        RETURNING id, claimed_by, due_at
-        """, types: [.uuid])
+        WHERE schedule_id = ANY ($1::uuid[]) AND id >= \(ClaimTable.openFrom) AND state = 'claimed'
+        RETURNING id, claimed_by, due_at, schedule_id
+        """, types: [.uuidArray])
 
     /// Marks what is claimed of a schedule. The caller holds the timer's lock, so nothing is being claimed meanwhile.
     package static func mark(
         _ schedule: ScheduleID, in transaction: PostgresTransaction
     ) async throws -> [Marked] {
-        var marked: [Marked] = []
-        for row in try await transaction.query(markStatement, [.id(schedule)]) {
-            marked.append(
-                Marked(id: try row.executionID(0), claimant: try row.instanceID(1), dueAt: try row.instant(2)))
+        try await mark([schedule], in: transaction)
+    }
+
+    /// The same of many schedules.
+    package static func mark(
+        _ schedules: [ScheduleID], in transaction: PostgresTransaction
+    ) async throws -> [Marked] {
+        try await transaction.query(markStatement, [.ids(schedules)]).map { row in
+            Marked(
+                id: try row.executionID(0), schedule: try row.scheduleID(3), claimant: try row.instanceID(1),
+                dueAt: try row.instant(2))
         }
-        return marked
     }
 
     static let giveBackStatement = Statement(

@@ -13,7 +13,7 @@ package enum ScheduleTable {
         "overlap_policy", "max_in_flight", "misfire_policy", "misfire_grace_ms", "catchup_window_ms", "catchup_limit",
         "max_retries", "retry_delay_seconds", "retry_max_delay_seconds", "retry_max_age_seconds",
         "pause_after_failures", "priority", "tags", "metadata", "delete_when_exhausted", "created_at", "created_by",
-        "updated_at", "updated_by", "ended_at",
+        "updated_at", "updated_by", "ended_at", "rrule", "only_on", "not_on", "day_shift", "windows", "outside",
     ]
     static let columnList = columns.map { "s.\($0)" }.joined(separator: ", ")
 
@@ -39,7 +39,8 @@ package enum ScheduleTable {
             .json(PairsText.encode(definition.metadata)),
             .bool(definition.deleteWhenExhausted), .instant(schedule.createdAt), .text(schedule.createdBy),
             .instant(schedule.updatedAt), .text(schedule.updatedBy), isEnded ? .instant(schedule.updatedAt) : .null,
-        ]
+            .text(definition.timing.rrule),
+        ] + ConstraintText.values(of: definition.timing.constraint)
     }
 
     private static func timingValues(_ timing: Timing, anchor: Instant) -> [PostgresValue] {
@@ -190,6 +191,8 @@ package enum ScheduleTable {
             timing.endAt = try row.instantOrNil(15)
             timing.maxRuns = try row.int64OrNil(16)
             timing.spreadMilliseconds = try row.int64(17)
+            timing.rrule = try row.textOrNil(49)
+            timing.constraint = try ConstraintText.constraint(of: row, from: 50)
             var definition = ScheduleDefinition(
                 name: try ScheduleName(try row.text(2)), timing: timing, target: try TargetSubject(try row.text(19)))
             try readDelivery(row, into: &definition)

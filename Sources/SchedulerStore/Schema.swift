@@ -15,6 +15,10 @@ package enum Schema {
             ("m0002_upkeep.down.sql", text(PackageResources.m0002_upkeep_down_sql)),
             ("m0003_upkeep_indexes.up.sql", text(PackageResources.m0003_upkeep_indexes_up_sql)),
             ("m0003_upkeep_indexes.down.sql", text(PackageResources.m0003_upkeep_indexes_down_sql)),
+            ("m0004_rrule.up.sql", text(PackageResources.m0004_rrule_up_sql)),
+            ("m0004_rrule.down.sql", text(PackageResources.m0004_rrule_down_sql)),
+            ("m0005_calendars.up.sql", text(PackageResources.m0005_calendars_up_sql)),
+            ("m0005_calendars.down.sql", text(PackageResources.m0005_calendars_down_sql)),
         ])
     }
 

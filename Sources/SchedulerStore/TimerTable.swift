@@ -11,6 +11,13 @@ package enum TimerTable {
         package let priority: Int16
     }
 
+    /// What one look found.
+    package struct Taken: Sendable {
+        package var due: [Due] = []
+        /// The epoch of the freezes: the same for all claims between two changes of them.
+        package var freezeEpoch: Int64?
+    }
+
     /// Takes due timers and locks them until the transaction ends; what a peer holds is passed over.
     ///
     /// Index `timers_due`, in its order, so LIMIT ends the scan. The share is a filter on the index's third column: two
@@ -18,7 +25,8 @@ package enum TimerTable {
     static let takeDueStatement = Statement(
         "timers_take_due",
         """
-        SELECT schedule_id, next_fire_at, fire_seq, run_count, version, generation, priority
+        SELECT schedule_id, next_fire_at, fire_seq, run_count, version, generation, priority, resume_from,
+            (SELECT epoch FROM scheduler.freeze_epoch)
         FROM scheduler.timers
         WHERE next_fire_at >= $1 AND next_fire_at <= $2 AND (partition = ANY ($3::smallint[]) OR next_fire_at <= $4)
             AND schedule_id <> ALL ($6::uuid[])
@@ -35,41 +43,44 @@ package enum TimerTable {
     package static func takeDue(
         from: Instant, through horizon: Instant, share: [Int16], overdue: Instant, limit: Int,
         except: [ScheduleID], in transaction: PostgresTransaction
-    ) async throws -> [Due] {
+    ) async throws -> Taken {
         let rows = try await transaction.query(
             takeDueStatement,
             [
                 .instant(from), .instant(horizon), .int16s(share), .instant(overdue), .int64(Int64(limit)),
                 .ids(except),
             ])
-        var due: [Due] = []
-        due.reserveCapacity(rows.count)
+        var taken = Taken()
+        taken.due.reserveCapacity(rows.count)
+        taken.freezeEpoch = try rows.first?.int64(8)
         for row in rows {
             let nextFireAt = try row.instant(1)
-            due.append(
+            taken.due.append(
                 Due(
                     timer: Timer(
-                        schedule: try row.scheduleID(0), nextFireAt: nextFireAt, fireSequence: try row.int64(2),
-                        runCount: try row.int64(3), version: try row.int64(4), generation: try row.int32(5)),
+                        schedule: try row.scheduleID(0), nextFireAt: nextFireAt,
+                        resumeFrom: try row.instantOrNil(7), fireSequence: try row.int64(2), runCount: try row.int64(3),
+                        version: try row.int64(4), generation: try row.int32(5)),
                     nextFireAt: nextFireAt, priority: try row.int16(6)))
         }
-        return due
+        return taken
     }
 
     /// Moves timers on from what was claimed. The caller holds their locks.
     static let advanceStatement = Statement(
         "timers_advance",
         """
-        UPDATE scheduler.timers t SET next_fire_at = u.next_fire_at, fire_seq = u.fire_seq, run_count = u.run_count
-        FROM unnest($1::uuid[], $2::timestamptz[], $3::bigint[], $4::bigint[])
-            AS u (schedule_id, next_fire_at, fire_seq, run_count)
+        UPDATE scheduler.timers t SET next_fire_at = u.next_fire_at, fire_seq = u.fire_seq, run_count = u.run_count,
+            resume_from = u.resume_from
+        FROM unnest($1::uuid[], $2::timestamptz[], $3::bigint[], $4::bigint[], $5::timestamptz[])
+            AS u (schedule_id, next_fire_at, fire_seq, run_count, resume_from)
         WHERE t.schedule_id = u.schedule_id
         """)
 
     package static func advance(_ timers: [Timer]) -> Call {
         advanceStatement(
             .uuids(timers, \.schedule.uuid), .instants(timers, \.nextFireAt), .int64s(timers, \.fireSequence),
-            .int64s(timers, \.runCount))
+            .int64s(timers, \.runCount), .instants(timers, \.resumeFrom))
     }
 
     static let lockStatement = Statement(
@@ -82,6 +93,24 @@ package enum TimerTable {
     /// Locks one timer, so that no claim of the schedule is under way until the transaction ends.
     package static func lock(_ id: ScheduleID, in transaction: PostgresTransaction) async throws -> Timer? {
         try await timer(of: transaction.query(lockStatement, [.id(id)]).first)
+    }
+
+    static let lockAllStatement = Statement(
+        "timers_lock_all",
+        """
+        SELECT schedule_id, next_fire_at, resume_from, fire_seq, run_count, version, generation
+        FROM scheduler.timers WHERE schedule_id = ANY ($1::uuid[]) ORDER BY schedule_id FOR UPDATE
+        """, types: [.uuidArray])
+
+    /// Locks many timers, in the order of their ids, as everybody does.
+    package static func lockAll(
+        _ ids: [ScheduleID], in transaction: PostgresTransaction
+    ) async throws -> [ScheduleID: Timer] {
+        var timers: [ScheduleID: Timer] = [:]
+        for row in try await transaction.query(lockAllStatement, [.ids(ids)]) {
+            if let timer = try timer(of: row) { timers[timer.schedule] = timer }
+        }
+        return timers
     }
 
     static let fetchStatement = Statement(

@@ -53,7 +53,9 @@ extension ZoneDataTable {
     static let zonedStatement = Statement(
         "schedules_zoned",
         """
-        SELECT id, state = 'active' AND schedule_type = 'cron' AND dst_policy <> 'utc' AND timezone <> 'UTC'
+        SELECT id, state = 'active'
+            AND (schedule_type IN ('cron', 'rrule') OR coalesce(only_on, not_on) IS NOT NULL OR windows IS NOT NULL)
+            AND dst_policy <> 'utc' AND timezone <> 'UTC'
             AND ($2::text[] IS NULL OR timezone = ANY ($2))
         FROM scheduler.schedules WHERE id > $1 ORDER BY id LIMIT $3
         """, types: [.uuid, .textArray, .int64], isReadOnly: true)

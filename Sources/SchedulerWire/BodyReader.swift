@@ -70,6 +70,17 @@ package struct BodyReader {
         return problems.contains { $0.detail.pointer == pointer }
     }
 
+    /// Where a nested reader stands.
+    func path(_ path: String) -> String { base + "/" + path }
+
+    /// Takes over the problems of a reader of a member, those of members that it does not know included.
+    mutating func absorb(_ nested: inout BodyReader) {
+        for name in nested.order where !nested.taken.contains(name) {
+            nested.report(Self.escaped(name), "is not a field of this object", as: .unknownField)
+        }
+        problems += nested.problems
+    }
+
     private func pointer(_ path: String) -> JSONPointer { JSONPointer(base + "/" + path) ?? .root }
 
     /// A member's name as one token of a JSON Pointer.

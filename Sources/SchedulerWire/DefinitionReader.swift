@@ -18,17 +18,19 @@ package struct DefinitionDefaults: Hashable, Sendable {
 /// Reads the fields of a schedule from a request: the whole of it (`create`), or a merge patch (`update`), in which an
 /// absent field keeps what is and null brings the default back.
 package struct DefinitionReader {
-    package static let fields = [
-        "name", "description", "schedule_type", "cron_expression", "interval_seconds", "run_at", "rrule", "timezone",
-        "dst_policy", "start_at", "end_at", "max_runs", "spread_seconds", "target_command", "command_payload",
-        "command_headers", "payload_template", "delivery", "guarantee", "completion", "start_timeout_seconds",
-        "run_timeout_seconds", "heartbeat_timeout_seconds", "overlap_policy", "max_in_flight", "misfire_policy",
-        "misfire_grace_seconds", "catchup_window_seconds", "catchup_limit", "max_retries", "retry_delay_seconds",
-        "retry_max_delay_seconds", "retry_max_age_seconds", "pause_after_failures", "after", "priority", "tags",
-        "metadata", "delete_when_exhausted",
-    ]
+    package static let fields =
+        [
+            "name", "description", "schedule_type", "cron_expression", "interval_seconds", "run_at", "rrule",
+            "timezone",
+            "dst_policy", "start_at", "end_at", "max_runs", "spread_seconds", "target_command", "command_payload",
+            "command_headers", "payload_template", "delivery", "guarantee", "completion", "start_timeout_seconds",
+            "run_timeout_seconds", "heartbeat_timeout_seconds", "overlap_policy", "max_in_flight", "misfire_policy",
+            "misfire_grace_seconds", "catchup_window_seconds", "catchup_limit", "max_retries", "retry_delay_seconds",
+            "retry_max_delay_seconds", "retry_max_age_seconds", "pause_after_failures", "after", "priority", "tags",
+            "metadata", "delete_when_exhausted",
+        ] + constraintFields
 
-    private var body: BodyReader
+    var body: BodyReader
     private let defaults: DefinitionDefaults
     private let zones: ZoneLookup
     /// A year in seconds: the longest of the durations that are not the misfire's.
@@ -127,7 +129,7 @@ package struct DefinitionReader {
     }
 
     /// Sets a field from its member: absent keeps, null resets, a value that cannot be read is reported and kept out.
-    private mutating func set<Value>(
+    mutating func set<Value>(
         _ name: String, _ field: inout Value, default initial: Value,
         _ read: (inout BodyReader) -> Value?
     ) {
@@ -152,7 +154,8 @@ extension DefinitionReader {
         case .absent where current != nil: timing = current ?? Timing(type: .immediate)
         case .absent, .null:
             body.report(
-                "schedule_type", "is required: one of 'cron', 'interval', 'once', 'immediate'", as: .missingField)
+                "schedule_type", "is required: one of 'cron', 'interval', 'once', 'immediate', 'rrule'",
+                as: .missingField)
             readTimingFields(onto: Timing(type: .immediate), discard: true)
             return nil
         case .value:
@@ -188,9 +191,10 @@ extension DefinitionReader {
         set("spread_seconds", &timing.spreadMilliseconds, default: 0) {
             $0.milliseconds("spread_seconds", seconds: 0...86_400)
         }
-        refuse("rrule")
+        readConstraint(&timing.constraint)
+        set("rrule", &timing.rrule, default: nil) { $0.string("rrule", most: RecurrenceRule.maximumLength) }
         guard !discard else {
-            checkExpression(timing.cronExpression)
+            checkExpressions(of: timing)
             return nil
         }
         checkTimingFields(timing)
@@ -214,10 +218,16 @@ extension DefinitionReader {
     }
 
     /// Of a schedule whose type is not known: its expression is wrong whatever the type.
-    private mutating func checkExpression(_ text: String?) {
-        guard let text else { return }
-        do { _ = try CronExpression(parsing: text, hash: 0) } catch {
-            body.report("cron_expression", error.description, as: .invalidTiming)
+    private mutating func checkExpressions(of timing: Timing) {
+        if let text = timing.cronExpression {
+            do { _ = try CronExpression(parsing: text, hash: 0) } catch {
+                body.report("cron_expression", error.description, as: .invalidTiming)
+            }
+        }
+        if let text = timing.rrule {
+            do { _ = try RecurrenceRule(parsing: text) } catch {
+                body.report("rrule", error.description, as: .invalidTiming)
+            }
         }
     }
 
@@ -226,6 +236,7 @@ extension DefinitionReader {
             ("cron_expression", .cron, timing.cronExpression != nil, "a cron expression such as '0 9 * * MON-FRI'"),
             ("interval_seconds", .interval, timing.intervalMilliseconds != nil, "seconds between two fires"),
             ("run_at", .once, timing.runAt != nil, "the instant to fire at"),
+            ("rrule", .rrule, timing.rrule != nil, "a rule of RFC 5545 such as 'FREQ=WEEKLY;BYDAY=MO;BYHOUR=9'"),
         ]
         for (field, type, isSet, what) in owned where !body.hasProblem(field) {
             if timing.type == type, !isSet {
@@ -235,8 +246,12 @@ extension DefinitionReader {
                 body.report(field, "belongs to '\(type.rawValue)' schedules only", as: .conflictingFields)
             }
         }
+        checkConstraint(timing.constraint)
         if let start = timing.startAt, let end = timing.endAt, end < start {
             body.report("end_at", "expected an instant not before start_at", as: .conflictingFields)
+        }
+        if timing.type == .rrule, let start = timing.startAt, start.milliseconds % 1000 != 0 {
+            body.report("start_at", "expected a whole second for 'rrule': it is the rule's DTSTART")
         }
         if timing.type == .once || timing.type == .immediate, timing.maxRuns ?? 1 != 1 {
             body.report("max_runs", "a '\(timing.type.rawValue)' schedule runs once")

@@ -33,6 +33,10 @@ package enum ErrorCode: Int, Sendable, CaseIterable {
     case requestInProgress = 20413
     case historyNotKept = 20422
     case dependencyCycle = 20423
+    case calendarNotFound = 20430
+    case calendarInUse = 20431
+    case freezeNotFound = 20432
+    case frozen = 20433
 
     case unauthenticated = 30401
     case namespaceForbidden = 30402
@@ -126,6 +130,10 @@ extension ErrorCode {
         case .wrongState: (409, "the schedule's or execution's state does not allow it")
         case .requestInProgress: (409, "the same request_id is being worked on")
         case .historyNotKept: (422, "the time lies before the history that is kept")
+        case .calendarNotFound: (404, "no calendar of that name in the namespace")
+        case .calendarInUse: (409, "schedules use the calendar; the description names some")
+        case .freezeNotFound: (404, "no freeze of that id")
+        case .frozen: (409, "a freeze holds the schedule's namespace or target")
         case .dependencyCycle: (422, "a chain of after comes back to itself")
         default: (404, "no schedule of that id or name in the namespace")
         }

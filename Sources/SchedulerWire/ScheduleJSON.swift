@@ -6,6 +6,8 @@ package import SchedulerCore
 package struct ScheduleView: Sendable {
     package var schedule: Schedule
     package var timer: Timer
+    /// When it fires next; the timer may be looked at before that, to tell what is left out.
+    package var nextFireAt: Instant?
     package var lastFireAt: Instant?
     package var lastStatus: String?
     /// Shown on create, put, update and preview.
@@ -17,6 +19,7 @@ package struct ScheduleView: Sendable {
     ) {
         self.schedule = schedule
         self.timer = timer
+        nextFireAt = timer.nextFireAt
         self.lastFireAt = lastFireAt
         self.lastStatus = lastStatus
         self.nextFires = nextFires
@@ -62,7 +65,7 @@ extension JSONWriter {
             writer.member("state", schedule.state.rawValue)
             writer.member("pause_reason", ifPresent: schedule.pauseReason)
             writer.definition(schedule.definition)
-            writer.member("next_fire_at", ifPresent: schedule.state == .active ? view.timer.nextFireAt : nil)
+            writer.member("next_fire_at", ifPresent: schedule.state == .active ? view.nextFireAt : nil)
             writer.member("last_fire_at", ifPresent: view.lastFireAt)
             writer.member("last_status", ifPresent: view.lastStatus)
             writer.member("run_count", view.timer.runCount)
@@ -116,11 +119,13 @@ extension JSONWriter {
         member("cron_expression", ifPresent: timing.cronExpression)
         if let interval = timing.intervalMilliseconds { member("interval_seconds", milliseconds: interval) }
         member("run_at", ifPresent: timing.runAt)
+        member("rrule", ifPresent: timing.rrule)
         member("timezone", timing.timezone)
         member("dst_policy", timing.dstPolicy.rawValue)
         member("start_at", ifPresent: timing.startAt)
         member("end_at", ifPresent: timing.endAt)
         member("max_runs", ifPresent: timing.maxRuns)
         member("spread_seconds", milliseconds: timing.spreadMilliseconds)
+        constraint(timing.constraint)
     }
 }

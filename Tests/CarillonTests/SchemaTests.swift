@@ -51,8 +51,12 @@ import Testing
         try expect(try #require(EventText(change, source: "/carillon/scheduler")))
     }
 
-    @Test(arguments: [ExecutionState.delivered, .dead, .skipped], [Int64(1), 20])
-    func anExecutionsEventFitsItsSchema(state: ExecutionState, count: Int64) throws {
+    @Test(arguments: [ExecutionState.delivered, .dead, .skipped], ScheduleType.allCases)
+    func anExecutionsEventFitsItsSchema(state: ExecutionState, type: ScheduleType) throws {
+        for count in [Int64(1), 20] { try checkExecution(state: state, trigger: Timing(type: type).trigger, count) }
+    }
+
+    private func checkExecution(state: ExecutionState, trigger: Trigger, _ count: Int64) throws {
         var random = SystemRandomNumberGenerator()
         let now = try #require(Instant(rfc3339: "2026-11-21T09:00:00Z"))
         let schedule = ScheduleID(.version7(at: now, random: &random))
@@ -60,7 +64,7 @@ import Testing
             schedule: schedule, generation: 1, origin: .time, scheduledFor: now, ordinal: 0)
         var execution = Execution(
             id: occurrence.executionID, schedule: schedule, scheduledFor: now, dueAt: now, state: state, origin: .time,
-            trigger: .cron, generation: 1, scheduleVersion: 1, attempt: 1, fence: 1, claimedAt: now)
+            trigger: trigger, generation: 1, scheduleVersion: 1, attempt: 1, fence: 1, claimedAt: now)
         execution.firedAt = state == .skipped ? nil : now
         execution.outcome = "uncertain"
         execution.reason = state == .skipped ? "misfire" : state == .dead ? "uncertain" : nil

@@ -90,6 +90,26 @@ extension Integration {
                 ),
                 (
                     "schedule.create",
+                    #"{"schedule_type":"rrule","rrule":"FREQ=DAILY;BYHOUR=24","target_command":"demo.a"}"#,
+                    "10428 /rrule"
+                ),
+                (
+                    "schedule.create",
+                    #"{"schedule_type":"rrule","rrule":"FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30","target_command":"demo.a"}"#,
+                    "10428 /rrule"
+                ),
+                (
+                    "schedule.create",
+                    #"{"schedule_type":"rrule","rrule":"FREQ=DAILY;UNTIL=20200101T000000Z","target_command":"demo.a"}"#,
+                    "10429 /rrule"
+                ),
+                (
+                    "schedule.create",
+                    #"{"schedule_type":"rrule","rrule":"FREQ=DAILY","timezone":"Mars/Base","target_command":"demo.a"}"#,
+                    "10430 /timezone"
+                ),
+                (
+                    "schedule.create",
                     #"{"schedule_type":"once","run_at":"2020-01-01T00:00:00Z","target_command":"demo.a"}"#,
                     "10426 /run_at"
                 ),

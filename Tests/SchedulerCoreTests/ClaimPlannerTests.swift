@@ -187,29 +187,29 @@ import Testing
         let resumed = planner(every(0.1)).resume(from: at(0.1), now: at(month), catchUp: false)
         #expect(resumed.skipped?.count == Int64(month * 10) && resumed.skipped?.reason == .paused)
         #expect(resumed.skipped?.instants.isEmpty == true)
-        #expect(resumed.nextFireAt == at(month + 0.1))
+        #expect(resumed.position.nextFireAt == at(month + 0.1))
     }
 
     @Test("catch_up leaves what passed to the misfire policy")
     func catchesUp() {
         let resumed = planner(every(60)).resume(from: at(60), now: at(600), catchUp: true)
-        #expect(resumed.skipped == nil && resumed.nextFireAt == at(60))
+        #expect(resumed.skipped == nil && resumed.position.nextFireAt == at(60))
     }
 
     @Test("Nothing passed: nothing is skipped, and the timer stands where it stood")
     func restores() {
         let resumed = planner(every(60), offset: 5).resume(from: at(60), now: at(64), catchUp: false)
-        #expect(resumed.skipped == nil && resumed.nextFireAt == at(65))
+        #expect(resumed.skipped == nil && resumed.position.nextFireAt == at(65))
         let late = planner(every(60), offset: 5).resume(from: at(60), now: at(65), catchUp: false)
-        #expect(late.skipped?.count == 1 && late.nextFireAt == at(125))
+        #expect(late.skipped?.count == 1 && late.position.nextFireAt == at(125))
         let ended = planner(every(60)).resume(from: nil, now: at(65), catchUp: false)
-        #expect(ended.skipped == nil && ended.nextFireAt == nil)
+        #expect(ended.skipped == nil && ended.position.nextFireAt == nil)
     }
 
     @Test("A schedule whose end passed while it was paused has nothing to come")
     func ends() {
         let resumed = planner(every(60, last: 120)).resume(from: at(60), now: at(600), catchUp: false)
-        #expect(resumed.skipped?.count == 2 && resumed.nextFireAt == nil)
+        #expect(resumed.skipped?.count == 2 && resumed.position.nextFireAt == nil)
     }
 
     @Test("An edit or a deletion takes away what was due by now, to the instant")

@@ -6,7 +6,7 @@ import Testing
 /// The ledger has no gap and no double: whatever the instants of the claims, each occurrence that a schedule's time has
 /// passed lies in exactly one fire, one skip, or one range (contract.md §5).
 @Suite("The ledger of a schedule") struct LedgerPropertyTests {
-    private struct Ledger {
+    struct Ledger {
         var fired: [Instant] = []
         var singles: [Instant] = []
         var ranges: [(from: Instant, last: Instant, count: Int64)] = []
@@ -68,7 +68,7 @@ import Testing
                 let resumed = planner.resume(
                     from: from, now: now, catchUp: Int.random(in: 0..<3, using: &random) == 0)
                 if let skipped = resumed.skipped { ledger.write(skipped) }
-                next = resumed.nextFireAt
+                next = resumed.position.nextFireAt
             } else {
                 let horizon = now.adding(milliseconds: Int64.random(in: 0...3000, using: &random))
                 var room = ClaimRoom(openings: [1, 7, 2000][Int.random(in: 0..<3, using: &random)])

@@ -92,6 +92,8 @@ private func definition(_ text: String, onto current: ScheduleDefinition? = nil)
         ("retry_delay_seconds", ["[]"], ["-1"]), ("retry_max_delay_seconds", ["[]"], ["-1"]),
         ("retry_max_age_seconds", ["[]"], ["-1"]), ("pause_after_failures", ["1.5"], ["0"]),
         ("cron_expression", ["1"], ["\"\(String(repeating: "*", count: 257))\""]),
+        ("only_on", ["1"], [#""""#, #""a b""#]), ("not_on", ["[]"], [#""_""#]), ("shift", ["1"], [#""sideways""#]),
+        ("windows", ["{}", #""MON-FRI""#], []), ("outside", ["1"], [#""sometimes""#]),
     ]
 
     @Test("A wrong type and a value out of bounds are told by the field's pointer", arguments: faults)
@@ -136,11 +138,25 @@ private func definition(_ text: String, onto current: ScheduleDefinition? = nil)
                 #"{"schedule_type":"interval","interval_seconds":1,"start_at":"2026-01-02T00:00:00Z","end_at":"2026-01-01T00:00:00Z","target_command":"a"}"#,
                 ["/end_at conflicting_fields"]
             ),
-            (#"{"schedule_type":"rrule","target_command":"a"}"#, ["/schedule_type invalid_value"]),
+            (#"{"schedule_type":"rrule","target_command":"a"}"#, ["/rrule missing_field"]),
+            (#"{"schedule_type":"rrule","rrule":7,"target_command":"a"}"#, ["/rrule wrong_type"]),
+            (
+                #"{"schedule_type":"rrule","rrule":"\#(String(repeating: "x", count: 4097))","target_command":"a"}"#,
+                ["/rrule invalid_value"]
+            ),
+            (
+                #"{"schedule_type":"rrule","rrule":"FREQ=DAILY","start_at":"2026-01-02T00:00:00.5Z","target_command":"a"}"#,
+                ["/start_at invalid_value"]
+            ),
+            (
+                #"{"schedule_type":"cron","cron_expression":"0 9 * * *","rrule":"FREQ=DAILY","target_command":"a"}"#,
+                ["/rrule conflicting_fields"]
+            ),
+            (#"{"schedule_type":"solar","target_command":"a"}"#, ["/schedule_type invalid_value"]),
             (#"{"schedule_type":7,"target_command":"a"}"#, ["/schedule_type wrong_type"]),
             (
                 #"{"schedule_type":"immediate","target_command":"a","rrule":"X","after":{},"payload_template":true}"#,
-                ["/rrule not_supported", "/payload_template not_supported", "/after not_supported"]
+                ["/rrule conflicting_fields", "/payload_template not_supported", "/after not_supported"]
             ),
             (#"{"schedule_type":"immediate","target_command":"$JS.API.INFO"}"#, ["/target_command target_reserved"]),
             ("{}", ["/schedule_type missing_field", "/target_command missing_field"]),
@@ -176,6 +192,9 @@ private func definition(_ text: String, onto current: ScheduleDefinition? = nil)
         #expect(
             try problems(#"{"cron_expression":"nonsense","target_command":"a"}"#)
                 == ["/schedule_type missing_field", "/cron_expression invalid_timing"])
+        #expect(
+            try problems(#"{"rrule":"FREQ=NEVER","target_command":"a"}"#)
+                == ["/schedule_type missing_field", "/rrule invalid_timing"])
     }
 
     @Test("A local run_at is read in the zone; in a gap the first valid instant, in a repeat the first pass")

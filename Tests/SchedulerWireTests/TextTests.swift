@@ -97,6 +97,7 @@ private func text(_ execution: Execution, at instant: Instant = now) -> EventTex
             #"{"schedule_type":"interval","interval_seconds":0.25,"target_command":"demo.a","priority":0,"tags":["x"],"spread_seconds":0.125}"#,
             #"{"schedule_type":"once","run_at":"2027-01-01T00:00:00.5Z","target_command":"demo.a","command_payload":{"a": 1.50, "b":[ ]},"command_headers":{"X-Ü":"x"}}"#
                 .replacing("X-Ü", with: "X-U"),
+            #"{"schedule_type":"rrule","rrule":"RRULE:FREQ=DAILY;BYHOUR=9\nEXDATE:20261224T090000","start_at":"2026-11-21T08:00:00Z","timezone":"Europe/Vienna","target_command":"demo.a"}"#,
             #"{"name":"n","description":"\u0007 \"q\"","schedule_type":"cron","cron_expression":"0 9 * * MON","timezone":"Europe/Vienna","dst_policy":"literal","start_at":"2026-01-01T00:00:00Z","end_at":"2036-01-01T00:00:00Z","max_runs":7,"target_command":"demo.b","delivery":"core","misfire_policy":"fire_all","misfire_grace_seconds":1.5,"catchup_window_seconds":0,"catchup_limit":0,"max_retries":0,"retry_delay_seconds":0.1,"retry_max_delay_seconds":2,"retry_max_age_seconds":3,"pause_after_failures":4,"start_timeout_seconds":1.5,"run_timeout_seconds":60,"heartbeat_timeout_seconds":5,"overlap_policy":"allow","max_in_flight":2,"metadata":{"k":"v"},"delete_when_exhausted":true}"#,
         ])
     func roundTrips(text: String) throws {

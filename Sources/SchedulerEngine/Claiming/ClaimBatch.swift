@@ -50,13 +50,19 @@ struct ClaimBatch {
     /// Something that is due was left for another claim.
     var leavesMore: Bool { room.isFull || room.hasRefused }
 
+    /// Timers that a freeze holds, by their place among ``timers``: each needs a turn after the freeze.
+    private(set) var held: [FreezeID: [Int]] = [:]
+
     /// Schedules whose last occurrence was skipped: no record will come that could exhaust them.
     private var over: [ScheduleID] = []
 
     var executionIDs: [ExecutionID] { openings.map(\.id) + skipped.map(\.execution.id) }
 
     /// Decides over one due timer. What does not fit is left as it is.
-    mutating func add(_ due: TimerTable.Due, schedule: CompiledSchedule, horizon: Instant) {
+    /// - Parameter freezes: those that concern the schedule.
+    mutating func add(
+        _ due: TimerTable.Due, schedule: CompiledSchedule, horizon: Instant, freezes: [FrozenTime] = []
+    ) {
         if let fault = schedule.fault {
             park(
                 due, offset: schedule.planner.offset, names: (schedule.namespace, schedule.name),
@@ -64,9 +70,7 @@ struct ClaimBatch {
             return
         }
         var timer = due.timer
-        let plan = schedule.planner.plan(
-            nextFireAt: due.nextFireAt, runCount: timer.runCount - (existing.counts[schedule.id] ?? 0), now: now,
-            horizon: horizon, room: room.left)
+        let plan = plan(due, schedule.planner, horizon: horizon, freezes: freezes)
         guard room.take(plan, late: late) else { return }
         for run in plan.skips { skip(run, of: schedule, &timer) }
         for fire in plan.fires {
@@ -82,9 +86,40 @@ struct ClaimBatch {
             planned.append((fire, schedule, plan.isLast))
         }
         timer.nextFireAt = plan.nextFireAt
+        timer.resumeFrom = plan.resumeFrom
         timer.runCount = plan.runCount
+        if let freeze = plan.heldBy { held[freeze, default: []].append(timers.count) }
         timers.append(timer)
         if plan.isLast, plan.fires.isEmpty { over.append(schedule.id) }
+    }
+
+    private func plan(
+        _ due: TimerTable.Due, _ planner: ClaimPlanner, horizon: Instant, freezes: [FrozenTime]
+    ) -> ClaimPlan {
+        let runCount = due.timer.runCount - (existing.counts[due.timer.schedule] ?? 0)
+        let isFree = planner.placement == nil && freezes.isEmpty
+        guard !isFree || due.timer.resumeFrom != nil else {
+            return planner.plan(
+                nextFireAt: due.nextFireAt, runCount: runCount, now: now, horizon: horizon, room: room.left)
+        }
+        let turn = due.nextFireAt.adding(milliseconds: -planner.offset)
+        let placement = (planner.placement ?? Placement(source: planner.source)).under(freezes, floor: turn)
+        var plan = planner.plan(
+            placement, from: due.timer.resumeFrom ?? turn, runCount: runCount, now: now, horizon: horizon,
+            room: room.left)
+        // Nothing moves it any more: the timer alone says which occurrence is next.
+        if planner.placement == nil, plan.resumeFrom?.adding(milliseconds: planner.offset) == plan.nextFireAt {
+            plan.resumeFrom = nil
+        }
+        return plan
+    }
+
+    /// Gives the timers that a freeze holds their turns: one after the other at its rate, in the order of their due
+    /// times.
+    mutating func give(_ turns: FreezeTable.Turns, of freeze: FreezeID) {
+        for (number, index) in (held[freeze] ?? []).enumerated() {
+            timers[index].nextFireAt = max(turns.at(number), timers[index].nextFireAt ?? .earliest)
+        }
     }
 
     /// Sets aside a timer whose schedule cannot be read, or is gone.
@@ -99,7 +134,7 @@ struct ClaimBatch {
     ) {
         var timer = due.timer
         timer.fireSequence += 1
-        timer.resumeFrom = due.nextFireAt.adding(milliseconds: -offset)
+        timer.resumeFrom = timer.resumeFrom ?? due.nextFireAt.adding(milliseconds: -offset)
         timer.nextFireAt = nil
         parked.append(Parked(timer: timer, names: names, fault: fault))
     }

@@ -49,6 +49,7 @@ package final class Claimer: Sendable {
     private let deliver: @Sendable (_ fires: [Fire], _ skipped: [EventTeller.Owed]) -> Void
     private let load: @Sendable () -> (late: Int, misfired: Int)
     private let logger: Logger
+    private let freezes = FreezeBoard()
     private let state = Mutex(State())
     private let wakeup = Wakeup()
 
@@ -277,22 +278,29 @@ extension Claimer {
         _ window: ClaimWindow, id: ClaimTable.ClaimID, late: Instant, leavingOut existing: ClaimBatch.Existing,
         in transaction: PostgresTransaction, keep: (ClaimBatch) -> Void
     ) async throws -> Claimed {
-        let due = try await TimerTable.takeDue(
+        let taken = try await TimerTable.takeDue(
             from: window.from, through: window.horizon, share: window.share, overdue: window.overdue,
             limit: window.limit, except: window.except, in: transaction)
+        let due = taken.due
         guard !due.isEmpty else { return Claimed() }
         let schedules = try await compiler.schedules(
             for: due.map { ($0.timer.schedule, $0.timer.version) }, in: transaction)
+        try await freezes.catchUp(to: taken.freezeEpoch, now: clock.now(), in: transaction)
         var batch = ClaimBatch(id: id, now: clock.now(), late: late, room: window.room, existing: existing)
         for timer in due where !batch.isFull {
             if let schedule = schedules.ready[timer.timer.schedule] {
-                batch.add(timer, schedule: schedule, horizon: window.horizon)
+                batch.add(timer, schedule: schedule, horizon: window.horizon, freezes: freezes.frozen(schedule))
             } else {
                 batch.add(timer, without: schedules.unreadable[timer.timer.schedule])
             }
         }
         guard batch.count > 0 else { return Claimed() }
         batch.leaveOutExisting()
+        // In the order of their ids, as everybody locks them.
+        for (freeze, timers) in batch.held.sorted(by: { $0.key < $1.key }) {
+            let turns = try await FreezeTable.takeTurns(timers.count, of: freeze, in: transaction)
+            if let turns { batch.give(turns, of: freeze) }
+        }
         keep(batch)
         FailPoint.claimLocked.reach()
         let writes = batch.writes(by: instance)

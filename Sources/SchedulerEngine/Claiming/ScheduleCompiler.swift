@@ -1,7 +1,7 @@
 import PostgresClient
 import Recurrence
 package import SchedulerCore
-import SchedulerStore
+package import SchedulerStore
 import Synchronization
 
 /// Turns stored schedules into ones that can be fired, and keeps them.
@@ -9,6 +9,7 @@ package final class ScheduleCompiler: Sendable {
     package let zones: ZoneLookup
     private let rules: Mutex<TargetRules>
     private let compiled = CompiledSchedules()
+    private let calendars = CalendarCache()
 
     package init(zones: @escaping ZoneLookup, rules: TargetRules) {
         self.zones = zones
@@ -17,6 +18,9 @@ package final class ScheduleCompiler: Sendable {
 
     /// The allow-list in force.
     package var targetRules: TargetRules { rules.withLock { $0 } }
+
+    /// One that keeps nothing of what this one keeps.
+    package func apart() -> ScheduleCompiler { ScheduleCompiler(zones: zones, rules: targetRules) }
 
     /// Another allow-list holds from now on, for what is kept too.
     package func allow(_ rules: TargetRules) {
@@ -27,9 +31,37 @@ package final class ScheduleCompiler: Sendable {
     /// The zones' rules are others from now on, for what is kept too.
     package func zonesChanged() { compiled.removeAll() }
 
-    /// Never fails: what is wrong with a schedule is in its ``CompiledSchedule/fault``.
+    /// Never fails: what is wrong with a schedule is in its ``CompiledSchedule/fault``. Its calendars are those that
+    /// ``load(_:sharing:on:)`` read last.
     package func compile(_ schedule: Schedule) -> CompiledSchedule {
-        CompiledSchedule(schedule, zones: zones, rules: targetRules)
+        CompiledSchedule(schedule, zones: zones, calendars: calendars(of: schedule), rules: targetRules)
+    }
+
+    /// Reads the calendars of schedules, to compile them by; in the transaction that read the schedules.
+    /// - Parameter sharing: the calendars stay as they are until the transaction ends.
+    package func load(
+        _ schedules: [Schedule], sharing: Bool = false, on runner: some StatementRunner
+    ) async throws {
+        try await calendars.load(for: schedules, sharing: sharing, on: runner)
+    }
+
+    /// Reads calendars by their names.
+    /// - Returns: the names that the namespace has no calendar of.
+    package func load(
+        _ names: Set<CalendarName>, of namespace: Namespace, sharing: Bool = false, on runner: some StatementRunner
+    ) async throws -> Set<CalendarName> {
+        try await calendars.load(names, of: namespace, sharing: sharing, on: runner)
+    }
+
+    private func calendars(of schedule: Schedule) -> [CalendarName: BusinessCalendar] {
+        calendars(schedule.definition.timing.constraint.calendars, of: schedule.namespace)
+    }
+
+    /// Those of these calendars that there were when they were read last.
+    package func calendars(
+        _ names: Set<CalendarName>, of namespace: Namespace
+    ) -> [CalendarName: BusinessCalendar] {
+        calendars.calendars(names, of: namespace)
     }
 
     /// Schedules that can be decided over, and those whose rows cannot be read. One that is in neither has no row.
@@ -57,6 +89,7 @@ package final class ScheduleCompiler: Sendable {
         guard !missing.isEmpty else { return found }
         let generation = compiled.generation
         let fetched = try await ScheduleTable.fetch(missing, on: transaction)
+        try await load(fetched.schedules, on: transaction)
         for schedule in fetched.schedules {
             let ready = compile(schedule)
             if ready.fault == nil { compiled.keep(ready, from: generation) }

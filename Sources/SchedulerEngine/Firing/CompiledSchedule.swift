@@ -10,6 +10,7 @@ package final class CompiledSchedule: Sendable {
     package let version: Int64
     package let namespace: String
     package let name: String
+    package let target: String
     package let delivery: Delivery
     package let misfire: MisfireRule
     package let priority: Int16
@@ -23,12 +24,16 @@ package final class CompiledSchedule: Sendable {
     /// Everything that keeps it from being fired; with any it becomes `invalid` when it is claimed.
     package let faults: [ScheduleFault]
 
-    init(_ schedule: Schedule, zones: ZoneLookup, rules: TargetRules) {
+    /// - Parameter calendars: those that the schedule names.
+    init(
+        _ schedule: Schedule, zones: ZoneLookup, calendars: [CalendarName: BusinessCalendar], rules: TargetRules
+    ) {
         let definition = schedule.definition
         id = schedule.id
         version = schedule.version
         namespace = schedule.namespace.description
         name = definition.name.description
+        target = definition.target.description
         delivery = definition.delivery
         misfire = definition.misfire
         priority = definition.priority
@@ -36,11 +41,15 @@ package final class CompiledSchedule: Sendable {
         payloadSHA256 = Digest.hexadecimal(Digest.sha256(definition.payload))
         var faults: [ScheduleFault] = []
         var source = OccurrenceSource(recurrence: .once(.latest))
-        do { source = try schedule.occurrences(zones: zones) } catch {
+        var placement: Placement?
+        do throws(TimingError) {
+            source = try schedule.occurrences(zones: zones)
+            placement = try definition.timing.placement(of: source, zones: zones, calendars: calendars)
+        } catch {
             faults.append(ScheduleFault(.timing, "\(error.field): \(error)"))
         }
         planner = ClaimPlanner(
-            source: source, rule: definition.misfire, offset: schedule.spreadOffset,
+            source: source, placement: placement, rule: definition.misfire, offset: schedule.spreadOffset,
             runLimit: definition.timing.runLimit, trigger: definition.timing.trigger)
         do {
             try rules.check(

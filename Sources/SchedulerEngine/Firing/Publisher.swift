@@ -130,8 +130,11 @@ extension Publisher {
     }
 
     /// Takes back all that was not yet handed to NATS, for a member that leaves.
-    package func recallAll() -> [Fire] {
-        state.withLock { state in state.withdraw(Array(state.held.all)).withdrawn }
+    package func recallAll() -> [Fire] { recall { _ in true } }
+
+    /// Takes back what was not yet handed to NATS of schedules' own time, as far as it is chosen.
+    func recall(where isChosen: (Fire) -> Bool) -> [Fire] {
+        state.withLock { state in state.withdraw(state.held.all.filter(isChosen)).withdrawn }
     }
 
     /// Executions that the recorder has written: they are held no longer.

@@ -48,6 +48,27 @@ package final class Recaller: Sendable {
         }
     }
 
+    /// Gives back what a freeze holds from now on. The freezes are read anew, so it may be asked at any time.
+    package func recallFrozen(on connection: PostgresConnection) async throws {
+        let freezes = try await FreezeTable.current(endingAfter: clock.now(), on: connection)
+        let withdrawn = publisher.recall { fire in
+            freezes.contains {
+                $0.holds(at: fire.dueAt)
+                    && $0.concerns(namespace: fire.schedule.namespace, target: fire.schedule.target)
+            }
+        }
+        var rest = Dictionary(grouping: withdrawn, by: \.schedule.id)
+        do {
+            for (schedule, fires) in rest {
+                try await giveBack(fires, of: schedule, mayKeep: false, on: connection)
+                rest[schedule] = nil
+            }
+        } catch {
+            publisher.admitAgain(rest.values.flatMap(\.self))
+            throw error
+        }
+    }
+
     /// Gives back everything, for a member that leaves: what is due first comes first, for a second at most. What is
     /// left then is rescued as soon as the member has fenced itself, which takes claims whole and is quicker for many.
     package func recallAll(on connection: PostgresConnection) async throws {
@@ -73,8 +94,11 @@ package final class Recaller: Sendable {
         _ fires: [Fire], _ schedule: Schedule, _ timer: Timer, in transaction: PostgresTransaction
     ) async throws -> Outcome? {
         guard schedule.state == .active, fires.allSatisfy({ $0.generation == timer.generation }) else { return nil }
+        try await compiler.load([schedule], on: transaction)
         let compiled = compiler.compile(schedule)
-        guard compiled.fault == nil else { return nil }
+        // A calendar may say otherwise by now.
+        guard compiled.fault == nil, fires.allSatisfy({ compiled.planner.stillFires($0.scheduledFor, by: $0.dueAt) })
+        else { return nil }
         let kept = try await RecallTable.refresh(
             fires.map(\.id), of: instance, version: schedule.version, in: transaction)
         return .kept(compiled, kept)
@@ -149,7 +173,12 @@ package final class Recaller: Sendable {
     private func restore(_ given: [RecallTable.GivenBack], to timer: inout Timer, of schedule: Schedule) {
         guard let first = given.map(\.scheduledFor).min(), let due = given.map(\.dueAt).min() else { return }
         switch schedule.state {
-        case .active: timer.nextFireAt = min(timer.nextFireAt ?? due, due)
+        case .active:
+            timer.nextFireAt = min(timer.nextFireAt ?? due, due)
+            // Where it was moved, its due time does not say which occurrence it is.
+            let isMoved = due != first.adding(milliseconds: schedule.spreadOffset)
+            let isPlaced = !schedule.definition.timing.constraint.isEmpty || timer.resumeFrom != nil
+            if isMoved || isPlaced { timer.resumeFrom = min(timer.resumeFrom ?? first, first) }
         case .paused, .invalid: timer.resumeFrom = min(timer.resumeFrom ?? first, first)
         case .exhausted, .deleted: break
         }

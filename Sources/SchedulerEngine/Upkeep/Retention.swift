@@ -66,6 +66,13 @@ struct Retention: Sendable {
                         before: now.adding(milliseconds: -Self.instanceDays * Self.day), on: connection)
                 }
             ),
+            (
+                "forgetting freezes",
+                {
+                    try await FreezeTable.forget(
+                        before: now.adding(milliseconds: -2 * FreezeBoard.memory), on: connection)
+                }
+            ),
             ("forgetting the audit log", { try await AuditTable.forget(before: audit, on: connection) }),
         ]
         for step in steps {

@@ -45,6 +45,7 @@ struct StateKeeper: Sendable {
             let page = try await session.pool.withConnection {
                 try await InvalidTable.list(after: after, limit: Self.invalidPage, on: $0)
             }
+            try await session.pool.withConnection { try await session.compiler.load(page.schedules, on: $0) }
             for schedule in page.schedules where session.compiler.compile(schedule).fault == nil {
                 do { try await heal(schedule.id) } catch let error as PostgresError
                     where !error.isConnectionLoss && error.sqlState != InstanceTable.fencedState
@@ -65,8 +66,10 @@ struct StateKeeper: Sendable {
             try await SettledTransaction.run(on: connection) { transaction -> (value: Healing?, calls: [Call]) in
                 // Looked at again under the locks: a command or another instance may have been quicker.
                 guard let timer = try await TimerTable.lock(id, in: transaction),
-                    let schedule = try await ScheduleTable.hold(id, in: transaction), schedule.state == .invalid,
-                    let healing = Healing(schedule, timer, by: session)
+                    let schedule = try await ScheduleTable.hold(id, in: transaction), schedule.state == .invalid
+                else { return (nil, []) }
+                try await session.compiler.load([schedule], on: transaction)
+                guard let healing = Healing(schedule, timer, by: session)
                 else { return (nil, []) }
                 return (healing, healing.writes.calls)
             }
@@ -143,8 +146,7 @@ private struct Healing: Sendable {
                     open)
             }
         }
-        timer.nextFireAt = resumed.nextFireAt
-        timer.resumeFrom = nil
+        timer.stand(at: resumed.position)
         timer.fireSequence += 1
         writes += InvalidTable.heal(schedule, timer, at: now)
         writes.audit(InvalidTable.entry(healing: schedule, timer, at: now))

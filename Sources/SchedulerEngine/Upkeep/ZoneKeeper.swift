@@ -126,6 +126,11 @@ struct ZoneKeeper: Sendable {
         var moves: [(id: ScheduleID, nextFireAt: Instant?)] = []
         for schedule in schedules where schedule.state == .active {
             // A zone that is gone makes the schedule invalid when it is claimed, as any fault does.
+            if let nextFireAt = waiting[schedule.id], !schedule.definition.timing.constraint.isEmpty {
+                // Its claim knows which occurrence comes first; it is looked at now, and goes on from there.
+                if nextFireAt > now { moves.append((schedule.id, now)) }
+                continue
+            }
             guard let nextFireAt = waiting[schedule.id],
                 let source = try? schedule.occurrences(zones: session.compiler.zones)
             else { continue }

@@ -63,6 +63,7 @@ async def fires_of_each_type(nc):
         "interval": ({"interval_seconds": 0.5, "max_runs": 2}, 2),
         "once": ({"run_at": soon}, 1),
         "immediate": ({}, 1),
+        "rrule": ({"rrule": "FREQ=SECONDLY;COUNT=2"}, 2),
     }
     waiting = {}
     for kind, (fields, count) in types.items():

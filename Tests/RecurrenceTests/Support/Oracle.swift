@@ -42,8 +42,9 @@ struct Oracle {
         case 0: return
         case 3:
             throw Failure(
-                description: "\(python) lacks croniter or cronsim: `make bootstrap` installs them, and "
-                    + "CARILLON_TEST_PYTHON names the Python that has them.")
+                description:
+                    "\(python) lacks what `Tests/Oracles` asks: `make bootstrap` installs it, and CARILLON_TEST_PYTHON names "
+                    + "the Python that has it.")
         default: throw Failure(description: "\(python) \(script) ended with status \(status).")
         }
     }

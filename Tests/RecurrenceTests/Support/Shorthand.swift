@@ -19,3 +19,13 @@ func cron(_ text: String, zone: String = "UTC", policy: DSTPolicy = .vixie) thro
 func brief(_ instant: Instant) -> String {
     String(instant.rfc3339.prefix(19)) + "Z"
 }
+
+/// A rule that has begun; its start is an instant.
+func rrule(
+    _ text: String, start: String, zone: String = "UTC", policy: DSTPolicy = .vixie, includesStart: Bool = true
+) throws -> Recurrence {
+    .rrule(
+        try ZonedRule(
+            RecurrenceRule(parsing: text), zone: try zones.rules(for: zone), policy: policy,
+            start: try instant(start), includesStart: includesStart))
+}

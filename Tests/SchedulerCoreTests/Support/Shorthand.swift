@@ -16,13 +16,15 @@ func every(_ seconds: Double, first: Double? = nil, last: Double? = nil) -> Occu
 
 func planner(
     _ source: OccurrenceSource, _ policy: MisfirePolicy = .fireOnce, grace: Double = 300, window: Double = day,
-    limit: Int64 = 100, offset: Double = 0, runs: Int64? = nil, trigger: Trigger = .interval
+    limit: Int64 = 100, offset: Double = 0, runs: Int64? = nil, trigger: Trigger = .interval,
+    placement: Placement? = nil
 ) -> ClaimPlanner {
     let rule = MisfireRule(
         policy: policy, graceMilliseconds: Int64(grace * 1000), catchupWindowMilliseconds: Int64(window * 1000),
         catchupLimit: limit)
     return ClaimPlanner(
-        source: source, rule: rule, offset: Int64(offset * 1000), runLimit: runs, trigger: trigger)
+        source: source, placement: placement, rule: rule, offset: Int64(offset * 1000), runLimit: runs, trigger: trigger
+    )
 }
 
 extension ClaimPlan {
