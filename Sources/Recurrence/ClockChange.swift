@@ -22,33 +22,64 @@ extension Recurrence {
     ///
     /// One at the end of a gap that matches by itself was not moved.
     package func clockChange(at occurrence: Instant) -> ClockChange? {
-        guard case .cron(let pattern, let zone, let policy) = self else { return nil }
         let seconds = occurrence.wholeSeconds
         guard occurrence.milliseconds == Int64(seconds) * 1000 else { return nil }
-        return ZonedPattern(pattern, zone: zone, policy: policy).clockChange(at: seconds)
+        return wallClock?.clockChange(at: seconds)
     }
 
     /// For each jump of the clocks between two instants the local times that it removes, in order.
     ///
     /// A step for each change of the clocks, at most `limit` results.
     package func removedTimes(after start: Instant, through end: Instant, limit: Int = .max) -> [RemovedTimes] {
-        guard case .cron(let pattern, let zone, let policy) = self else { return [] }
-        let zoned = ZonedPattern(pattern, zone: zone, policy: policy)
+        guard let wallClock else { return [] }
         var removed: [RemovedTimes] = []
-        var segment = zoned.zone.segment(at: start.wholeSeconds)
+        var segment = wallClock.zone.segment(at: start.wholeSeconds)
         while removed.count < limit, segment.end <= end.wholeSeconds {
-            segment = zoned.zone.segment(after: segment)
-            if let times = zoned.removedTimes(before: segment) { removed.append(times) }
+            segment = wallClock.zone.segment(after: segment)
+            if let times = wallClock.removedTimes(before: segment) { removed.append(times) }
         }
         return removed
     }
+
+    /// What is read on a wall clock; nil for elapsed time.
+    private var wallClock: (any WallClockReader)? {
+        switch self {
+        case .cron(let pattern, let zone, let policy): ZonedPattern(pattern, zone: zone, policy: policy)
+        case .rrule(let rule): rule.readings
+        case .interval, .once: nil
+        }
+    }
 }
 
-extension ZonedPattern {
+/// Readings of a zone's wall clock that are occurrences, and what a jump of the clocks does to them.
+protocol WallClockReader {
+    var zone: ZoneRules { get }
+    /// Whether the jump at which a segment begins passes over a match that is made up.
+    func makesUp(_ segment: ZoneSegment) -> Bool
+    /// The first matching reading in `start..<end`.
+    func reading(from start: Int, before end: Int) -> Int?
+    /// The last matching reading in `start...end`.
+    func reading(upTo end: Int, notBefore start: Int) -> Int?
+    func readingCount(from start: Int, before end: Int) -> Int
+}
+
+extension ZonedPattern: WallClockReader {
+    func reading(from start: Int, before end: Int) -> Int? { pattern.next(from: start, before: end) }
+    func reading(upTo end: Int, notBefore start: Int) -> Int? { pattern.previous(from: end, notBefore: start) }
+    func readingCount(from start: Int, before end: Int) -> Int { pattern.count(from: start, before: end) }
+}
+
+extension ZonedReadings: WallClockReader {
+    func reading(from start: Int, before end: Int) -> Int? { pattern.next(from: start, before: end) }
+    func reading(upTo end: Int, notBefore start: Int) -> Int? { pattern.previous(from: end, notBefore: start) }
+    func readingCount(from start: Int, before end: Int) -> Int { pattern.count(from: start, before: end) }
+}
+
+extension WallClockReader {
     func clockChange(at seconds: Int) -> ClockChange? {
         let segment = zone.segment(at: seconds)
         let reading = seconds + segment.offset
-        guard pattern.next(from: reading, before: reading + 1) != nil else {
+        guard self.reading(from: reading, before: reading + 1) != nil else {
             return seconds == segment.start && makesUp(segment) ? .gap : nil
         }
         if reading < segment.wallMark { return .repeat }
@@ -66,8 +97,8 @@ extension ZonedPattern {
     func removedTimes(before segment: ZoneSegment) -> RemovedTimes? {
         let first = segment.start + segment.offset
         guard segment.wallMark < first, segment.start > SegmentTable.beginningOfTime,
-            let earliest = pattern.next(from: segment.wallMark, before: first),
-            let latest = pattern.previous(from: first - 1, notBefore: segment.wallMark),
+            let earliest = reading(from: segment.wallMark, before: first),
+            let latest = reading(upTo: first - 1, notBefore: segment.wallMark),
             let instant = Instant(seconds: segment.start)
         else { return nil }
         return RemovedTimes(
@@ -76,6 +107,6 @@ extension ZonedPattern {
                 offsetAfter: segment.offset),
             first: LocalDateTime(wallSeconds: earliest, millisecond: 0),
             last: LocalDateTime(wallSeconds: latest, millisecond: 0),
-            count: pattern.count(from: segment.wallMark, before: first), isMadeUp: makesUp(segment))
+            count: readingCount(from: segment.wallMark, before: first), isMadeUp: makesUp(segment))
     }
 }

@@ -11,6 +11,9 @@ extension Recurrence {
             return "Every \(durationText(milliseconds: max(period, 1))), counted from \(shortText(anchor))"
         case .once(let instant):
             return "Once, at \(shortText(instant))"
+        case .rrule(let rule):
+            let lines = rule.rule.text.split(whereSeparator: \.isNewline).joined(separator: " ")
+            return "By the rule \(lines), from \(shortText(rule.start)) on, in \(rule.zone.name)"
         }
     }
 }
