@@ -107,7 +107,9 @@ extension CronPattern {
         switch dayRule {
         case .monthDays where monthDays.isEmpty: text = monthsAlone
         case .monthDays: text = " on " + monthDays + monthsOfDays
-        case .weekdays: text = " " + weekdays + (nthWeekdays == 0 ? monthsAlone : monthsOfDays)
+        case .weekdays:
+            let range = nthWeekdays == 0 ? weekRun.map { ", " + $0 } : nil
+            text = (range ?? " " + weekdays) + (nthWeekdays == 0 ? monthsAlone : monthsOfDays)
         case .either:
             let days = monthDays.isEmpty ? "every day" : "on " + monthDays
             text = " " + days + monthsOfDays + " and also " + weekdays + (nthWeekdays == 0 ? monthsAlone : monthsOfDays)
