@@ -97,7 +97,7 @@ struct RecurrenceSpeed {
 
     /// The expressions that Foundation's components can say.
     static let components: [String: DateComponents] = [
-        "0 3 * * *": DateComponents(hour: 3, minute: 0, second: 0),
+        "* * * * *": DateComponents(second: 0), "0 3 * * *": DateComponents(hour: 3, minute: 0, second: 0),
         "30 2 * * *": DateComponents(hour: 2, minute: 30, second: 0),
         "0 0 1 * *": DateComponents(day: 1, hour: 0, minute: 0, second: 0),
         "0 8 * * MON#2": DateComponents(hour: 8, minute: 0, second: 0, weekday: 2, weekdayOrdinal: 2),
