@@ -84,18 +84,20 @@ struct RecurrenceSpeed {
     }
 
     /// As long, and with as many items, as is legal.
-    static let longestTexts = [
-        (0..<28).map { "\($0 * 2)-\($0 * 2 + 1)/1" }.joined(separator: ",") + " 0-23 * * SUN-SAT",
-        (0..<60).map(String.init).joined(separator: ",") + " * * * *",
-        "0 0 0 * * * " + (0..<58).map { String(1970 + 3 * $0) }.joined(separator: ","),
-        "0 0 0 29 2 +SAT#5 1970-2199",
-        "0 0 * JAN,FEB,MAR,APR,MAY,JUN,JUL,AUG,SEP,OCT,NOV,DEC MON#1,TUE#2,WED#3,FRI#L",
-        "H(0-29)/10 H(0-7) H(1-28) H H(0-6)",
-    ]
+    static var longestTexts: [String] {
+        let ranges = (0..<28).map { "\($0)-\($0 + 1)/1" }.joined(separator: ",")
+        let minutes = (0..<60).map { "\($0)" }.joined(separator: ",")
+        let years = (0..<46).map { "\(1970 + 3 * $0)" }.joined(separator: ",")
+        let months = "JAN,FEB,MAR,APR,MAY,JUN,JUL,AUG,SEP,OCT,NOV,DEC"
+        return [
+            "\(ranges) 0-23 * * SUN-SAT", "\(minutes) * * * *", "0 0 0 * * * \(years)", "0 0 0 29 2 +SAT#5 1970-2199",
+            "0 0 * \(months) MON#1,TUE#2,WED#3,FRI#L", "H(0-29)/10 H(0-7) H(1-28) H H(0-6)",
+        ]
+    }
 
     /// The expressions that Foundation's components can say.
     static let components: [String: DateComponents] = [
-        "0 3 * * *": DateComponents(hour: 3, minute: 0, second: 0),
+        "* * * * *": DateComponents(second: 0), "0 3 * * *": DateComponents(hour: 3, minute: 0, second: 0),
         "30 2 * * *": DateComponents(hour: 2, minute: 30, second: 0),
         "0 0 1 * *": DateComponents(day: 1, hour: 0, minute: 0, second: 0),
         "0 8 * * MON#2": DateComponents(hour: 8, minute: 0, second: 0, weekday: 2, weekdayOrdinal: 2),
