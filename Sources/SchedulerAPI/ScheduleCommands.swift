@@ -261,7 +261,9 @@ struct ScheduleDefinitions: Sendable {
             body.report(timing.mainField, "has no occurrence after now within its bounds", as: .neverFires)
             return nil
         }
-        if isRetimed, let placement, !willFire(placement, from: first, by: now.adding(milliseconds: -question.graceMilliseconds)) {
+        if isRetimed, let placement,
+            !willFire(placement, from: first, by: now.adding(milliseconds: -question.graceMilliseconds))
+        {
             body.report(
                 timing.mainField, "has no occurrence that its calendars and windows let fire after now", as: .neverFires
             )
