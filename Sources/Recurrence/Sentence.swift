@@ -12,8 +12,8 @@ extension Recurrence {
         case .once(let instant):
             return "Once, at \(shortText(instant))"
         case .rrule(let rule):
-            let lines = rule.rule.text.split(whereSeparator: \.isNewline).joined(separator: " ")
-            return "By the rule \(lines), from \(shortText(rule.start)) on, in \(rule.zone.name)"
+            let text = rule.rule.text.split(whereSeparator: \.isNewline).joined(separator: " ")
+            return "By \(text), from \(shortText(rule.start)), in \(rule.zone.name)"
         }
     }
 }
