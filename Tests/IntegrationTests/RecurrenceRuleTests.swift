@@ -50,6 +50,8 @@ extension Integration {
                 madeUp["fires"].map { $0.elements.map { $0["at"]?.string } } == [
                     "2028-03-26T01:00:00.000000Z", "2028-03-27T00:30:00.000000Z",
                 ])
+            #expect(madeUp["timing"]?.string == "By FREQ=DAILY, from 2028-03-25T01:30:00Z, in Europe/Berlin")
+            #expect(madeUp.items("fires").map { $0["dst"]?.string } == ["gap", nil])
         }
 
         @Test("An update changes the rule, keeps it, or takes the schedule to another type")
