@@ -39,7 +39,7 @@ struct BruteForceTests {
         #expect(zone.nextTransition(after: near.adding(milliseconds: -1000))?.instant == near)
         var generator = TestForm.generator(for: "brute force \(place)")
         // Three in four by minutes, the rest by seconds.
-        let count = TestForm.count(24, long: 2250)
+        let count = TestForm.count(24, long: 2600)
         let minutes = try #require(WallClockWindow(zone: zone, around: near, tick: 60, reach: 26 * 60))
         try compare(count, in: minutes, &generator)
         // Two hours, which Troll shows twice, and some minutes.
