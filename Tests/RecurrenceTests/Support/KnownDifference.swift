@@ -18,6 +18,9 @@ enum KnownDifference: String, CaseIterable {
     case hourSteps = "cronsim steps by whole hours"
     /// The same, where it never finds its way out: Newfoundland's clocks were changed at 00:01 until 2011.
     case endless = "cronsim goes on without end"
+    /// croniter leaves a gap by one reading after the other, each by a search of its own: the seconds of a day that a zone
+    /// left out take it longer than the script waits.
+    case steppedGap = "croniter steps through a long gap"
     /// cronsim begins each day at 00:00, also where the clock goes from 23:59 to 01:00, and then misses part of the hour.
     case midnightGap = "cronsim begins a day at a midnight that a gap left out"
     /// cronsim forgets the pass of a repeat it is asked in: its answer to a fixed expression can be before the question.
@@ -32,6 +35,10 @@ extension KnownDifference {
             self.init(croniter: question, expected: expected, fires: fires)
         case (.cronsim, .fires(let fires)):
             self.init(cronsim: question, expected: expected, fires: fires)
+        case (.croniter, .complaint("Endless")):
+            let transitions = question.transitions(through: expected.max() ?? question.seconds)
+            guard transitions.contains(where: { $0.isLong }) else { return nil }
+            self = .steppedGap
         case (.cronsim, .complaint("Endless")):
             let transitions = question.transitions(through: expected.max() ?? question.seconds)
             guard transitions.contains(where: { !$0.isAtWholeHour }) else { return nil }

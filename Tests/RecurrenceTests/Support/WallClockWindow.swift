@@ -52,12 +52,7 @@ struct WallClockWindow {
     /// All occurrences under each policy, by walking the ticks and comparing what the clock shows now with what it
     /// has shown.
     func fires(of cron: RandomCron) -> [DSTPolicy: [Instant]] {
-        let days = dates.map { cron.matches($0) }
-        func matches(_ reading: Int) -> Bool {
-            let second = reading * tick
-            return cron.minutes[second / 60 % 60] && cron.hours[second / 3600 % 24] && cron.seconds[second % 60]
-                && days[second / 86_400 - firstDay]
-        }
+        let matches = matcher(cron)
         var (elapsed, firstPass, madeUp, utc): ([Instant], [Instant], [Instant], [Instant]) = ([], [], [], [])
         // The clock before the window has shown everything before the window's first reading.
         var unseen = readings[0]
@@ -75,14 +70,24 @@ struct WallClockWindow {
         return [.vixie: cron.isWildcard ? elapsed : madeUp, .skip: firstPass, .literal: elapsed, .utc: utc]
     }
 
+    private func matcher(_ cron: RandomCron) -> (Int) -> Bool {
+        let days = dates.map { cron.matches($0) }
+        return { reading in
+            let second = reading * tick
+            return cron.minutes[second / 60 % 60] && cron.hours[second / 3600 % 24] && cron.seconds[second % 60]
+                && days[second / 86_400 - firstDay]
+        }
+    }
+
     /// For each jump of the clock the matching readings that it leaves out: the first, the last, how many.
     func removed(of cron: RandomCron) -> [(at: Instant, first: Int, last: Int, count: Int)] {
+        let matches = matcher(cron)
         var removed: [(at: Instant, first: Int, last: Int, count: Int)] = []
         var unseen = readings[0]
         for (index, reading) in readings.enumerated() where reading >= unseen {
-            let matching = (unseen..<reading).map { $0 * tick }.filter { cron.matches(shown: $0) }
+            let matching = reading == unseen ? [] : (unseen..<reading).filter(matches)
             if let first = matching.first, let last = matching.last {
-                removed.append((instant(of: index), first, last, matching.count))
+                removed.append((instant(of: index), first * tick, last * tick, matching.count))
             }
             unseen = reading + 1
         }
