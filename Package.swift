@@ -122,7 +122,8 @@ let package = Package(
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
-                "carillon", "ServiceFixture", "LocalServers", "JSONText", "NATSClient", "PostgresClient", "Recurrence",
+                "carillon", "ServiceFixture", "LocalServers", "JSONText", "Migrations", "NATSClient", "PostgresClient",
+                "Recurrence",
                 "SchedulerCore", "SchedulerStore", "TestSupport",
             ], exclude: ["python"], swiftSettings: settings),
         .testTarget(

@@ -1,4 +1,6 @@
 import JSONText
+import LocalServers
+import Migrations
 import PostgresClient
 import SchedulerStore
 import ServiceFixture
