@@ -17,7 +17,8 @@ extension Integration {
             ] {
                 try await fixture.done(
                     "schedule.create",
-                    #"{"name":"\#(name)","schedule_type":"interval","interval_seconds":3600,"target_command":"demo.a","delivery":"core"\#(fields)}"#)
+                    #"{"name":"\#(name)","schedule_type":"interval","interval_seconds":3600,"target_command":"demo.a","delivery":"core"\#(fields)}"#
+                )
             }
             #expect(await instance.stop())
             let migrator = try Schema.migrator(PostgresConfiguration(await fixture.postgres.url(database: "carillon")))
