@@ -92,7 +92,8 @@ let package = Package(
         .executableTarget(
             name: "CarillonBench",
             dependencies: [
-                "carillon", "ServiceFixture", "LocalServers", "JSONText", "NATSClient", "PostgresClient", arguments,
+                "carillon", "ServiceFixture", "LocalServers", "JSONText", "NATSClient", "PostgresClient", "Recurrence",
+                "ZoneData", arguments,
             ], swiftSettings: settings),
 
         // What several tests need: seeded numbers, a proxy that breaks connections, keys and certificates.
@@ -123,8 +124,7 @@ let package = Package(
             name: "IntegrationTests",
             dependencies: [
                 "carillon", "ServiceFixture", "LocalServers", "JSONText", "Migrations", "NATSClient", "PostgresClient",
-                "Recurrence",
-                "SchedulerCore", "SchedulerStore", "TestSupport",
+                "Recurrence", "SchedulerCore", "SchedulerStore", "TestSupport",
             ], exclude: ["python"], swiftSettings: settings),
         .testTarget(
             name: "FaultTests",

@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 packages=(libical-dev libnats-dev libpq-dev nats-server postgresql tzdata pkg-config make openssl python3-venv)
-requirements=(nats-py==2.16.0 croniter==7.0.0 nkeys==0.2.1 python-dateutil==4.0.0)
+requirements=(nats-py==2.16.0 croniter==7.0.0 cronsim==2.8 nkeys==0.2.1 python-dateutil==4.0.0)
 
 say() { printf 'bootstrap: %s\n' "$*" >&2; }
 

@@ -9,7 +9,8 @@ import ServiceFixture
 struct CarillonBench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "CarillonBench", abstract: "Measures firing against the floor; build with -c release.",
-        subcommands: [HerdCommand.self, SteadyCommand.self, LatenessCommand.self], defaultSubcommand: HerdCommand.self)
+        subcommands: [HerdCommand.self, SteadyCommand.self, LatenessCommand.self, RecurrenceCommand.self],
+        defaultSubcommand: HerdCommand.self)
 }
 
 /// Microseconds since 1970 on the machine's wall clock.

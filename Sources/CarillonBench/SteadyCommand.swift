@@ -22,26 +22,29 @@ struct SteadyCommand: AsyncParsableCommand {
         var medians = Medians()
         for run in 1...runs {
             let fixture = try await benchFixture()
-            let rate = try await rate(of: run, on: fixture)
-            try await measure(run, rate: rate, on: fixture, medians: &medians)
+            let floor = try await floor(of: run, on: fixture)
+            let rate = floor.map { Int($0 * (ofFloor ?? 0)) } ?? rate
+            try await measure(run, rate: rate, floor: floor, on: fixture, medians: &medians)
             await fixture.stop()
         }
         if runs > 1 { medians.report() }
     }
 
-    private func rate(of run: Int, on fixture: ServiceFixture) async throws -> Int {
-        guard let ofFloor else { return rate }
+    /// Fires a second of the floor, where the rate is a share of it.
+    private func floor(of run: Int, on fixture: ServiceFixture) async throws -> Double? {
+        guard ofFloor != nil else { return nil }
         let program = Floor(fixture: fixture)
         try await program.setUp()
         let subscriber = try Arrivals("floor.cmd.>", on: fixture.client, capacity: 1_000_000)
         let speed = try await program.firesPerSecond(["--inflight", "4"])
         subscriber.cancel()
-        let rate = Int(speed * ofFloor)
-        print("run \(run): floor --inflight 4: \(Int(speed)) fires/s; \(rounded(ofFloor)) of it is \(rate)/s")
-        return rate
+        print("run \(run): floor --inflight 4: \(Int(speed)) fires/s")
+        return speed
     }
 
-    private func measure(_ run: Int, rate: Int, on fixture: ServiceFixture, medians: inout Medians) async throws {
+    private func measure(
+        _ run: Int, rate: Int, floor: Double?, on fixture: ServiceFixture, medians: inout Medians
+    ) async throws {
         let seed = ScheduleSeed(fixture: fixture)
         if stored > 0 { try await seed.idle(stored) }
         let load = SteadyLoad(count: rate * period / 1000, period: Int64(period) * 1000, seconds: seconds)
@@ -67,6 +70,9 @@ struct SteadyCommand: AsyncParsableCommand {
         print(
             "  events: \(told.atEnd) of \(load.expected) stored at the end, "
                 + (told.all ? "all \(milliseconds(toldAfter)) after it" : "not all within 30 s"))
+        let speed = Double(load.expected) / (Double(seconds) + Double(toldAfter) / 1e6)
+        let share = floor.map { " = \(rounded(speed / $0)) of the floor" } ?? ""
+        print("  fires with their events: \(Int(speed))/s\(share)")
         if let status = try await fixture.statuses().first {
             print(
                 "  status 3 s later: in flight \(status["in_flight"]?.int64 ?? -1), overdue "

@@ -91,20 +91,26 @@ extension RecurrenceRule {
     fileprivate var calendarGroups: [[String]] {
         let months = (1...12).filter { effectiveMonths.hasBit($0) }.map(String.init).joined(separator: ",")
         var groups: [[String]] = []
-        // Without BYMONTH libical takes the month of its start for BYMONTHDAY, and counts weekdays in the year. Days
-        // that none of the months has stay out: for those alone it would search through all the years it knows.
-        groups.append(
-            RecurrenceRule.rules("FREQ=YEARLY;BYMONTH=\(months);BYMONTHDAY=", monthDays.filter { hasMonthDay($0) }))
-        groups.append(RecurrenceRule.rules("FREQ=YEARLY;BYYEARDAY=", yearDays))
-        let frame = ordinalsAreOfMonth ? "FREQ=YEARLY;BYMONTH=\(months);BYDAY=" : "FREQ=YEARLY;BYDAY="
-        let names = ["SU", "MO", "TU", "WE", "TH", "FR", "SA"]
-        let days = Set(weekdays).sorted { ($0.ordinal, $0.day) < ($1.ordinal, $1.day) }
-        groups.append(
-            [days.filter { $0.ordinal < 0 }, days.filter { $0.ordinal >= 0 }].filter { !$0.isEmpty }
-                .map {
-                    frame + $0.map { ($0.ordinal == 0 ? "" : "\($0.ordinal)") + names[$0.day] }.joined(separator: ",")
-                })
-        return groups.filter { !$0.isEmpty }
+        if !monthDays.isEmpty {
+            // Without BYMONTH libical takes the month of its start for BYMONTHDAY. Days that none of the months has
+            // stay out, for those alone it would search through all the years it knows; a group of none names no day.
+            groups.append(
+                RecurrenceRule.rules("FREQ=YEARLY;BYMONTH=\(months);BYMONTHDAY=", monthDays.filter { hasMonthDay($0) }))
+        }
+        if !yearDays.isEmpty { groups.append(RecurrenceRule.rules("FREQ=YEARLY;BYYEARDAY=", yearDays)) }
+        if !weekdays.isEmpty {
+            // Without BYMONTH libical counts weekdays in the year.
+            let frame = ordinalsAreOfMonth ? "FREQ=YEARLY;BYMONTH=\(months);BYDAY=" : "FREQ=YEARLY;BYDAY="
+            let names = ["SU", "MO", "TU", "WE", "TH", "FR", "SA"]
+            let days = Set(weekdays).sorted { ($0.ordinal, $0.day) < ($1.ordinal, $1.day) }
+            groups.append(
+                [days.filter { $0.ordinal < 0 }, days.filter { $0.ordinal >= 0 }].filter { !$0.isEmpty }
+                    .map {
+                        frame
+                            + $0.map { ($0.ordinal == 0 ? "" : "\($0.ordinal)") + names[$0.day] }.joined(separator: ",")
+                    })
+        }
+        return groups
     }
 
     private static func rules(_ frame: String, _ numbers: [Int]) -> [String] {

@@ -67,6 +67,12 @@ extension CivilDate {
         (367 * month - 362) / 12 - (month > 2 ? (isLeap ? 1 : 2) : 0)
     }
 
+    /// One of the 14 kinds of a year: its first weekday, and 7 more if it is leap.
+    static func kind(ofYear year: Int) -> Int {
+        let newYear = CivilDate(year: year, month: 1, day: 1).daysSince1970
+        return weekday(daysSince1970: newYear) + (isLeap(year: year) ? 7 : 0)
+    }
+
     /// The weekday of a day since 1970, 0 for Sunday to 6 for Saturday.
     static func weekday(daysSince1970 days: Int) -> Int {
         let shifted = (days + 4) % 7  // 1970-01-01 was a Thursday.

@@ -32,12 +32,13 @@ package struct CronExpression: Hashable, Sendable {
     /// - Throws: an error that names the field, the byte, what was expected and what came; also
     ///   `neverMatches` for dates that no calendar has.
     package init(parsing text: String, hash: UInt64? = nil) throws(CronError) {
-        let bytes = Array(text.utf8)
-        guard bytes.count <= CronExpression.maximumLength else {
+        // Before anything is copied: a text of megabytes costs no more than its length.
+        guard text.utf8.count <= CronExpression.maximumLength else {
             throw CronError(
                 code: .tooLong, field: nil, offset: CronExpression.maximumLength,
-                expected: "at most \(CronExpression.maximumLength) bytes", found: "\(bytes.count)", suggestion: nil)
+                expected: "at most \(CronExpression.maximumLength) bytes", found: "\(text.utf8.count)", suggestion: nil)
         }
+        let bytes = Array(text.utf8)
         var words = CronWord.split(bytes)
         timezone = try CronExpression.takeZone(&words)
         guard let first = words.first else {
@@ -57,16 +58,20 @@ package struct CronExpression: Hashable, Sendable {
         }
     }
 
+    /// What `CRON_TZ=Zone` or `TZ=Zone` in front of a text says, and the zone's place in bytes; nil without one.
+    /// Nothing else of the text is looked at.
+    package static func zonePrefix(of text: String) -> (name: String, offset: Int)? {
+        guard let zone = CronWord.split(Array(text.utf8)).first?.zone, !zone.isEmpty else { return nil }
+        return (String(decoding: zone, as: UTF8.self), zone.startIndex)
+    }
+
     /// Takes `CRON_TZ=Zone` or `TZ=Zone` from the front.
     private static func takeZone(_ words: inout [CronWord]) throws(CronError) -> String? {
-        guard let first = words.first, let sign = first.bytes.firstIndex(of: UInt8(ascii: "=")) else { return nil }
-        let name = first.bytes[..<sign]
-        guard name.elementsEqual("CRON_TZ".utf8) || name.elementsEqual("TZ".utf8) else { return nil }
+        guard let zone = words.first?.zone else { return nil }
         words.removeFirst()
-        let zone = first.bytes[(sign + 1)...]
         guard !zone.isEmpty else {
             throw CronError(
-                code: .timezone, field: nil, offset: sign + 1, expected: "a time zone such as Europe/Berlin",
+                code: .timezone, field: nil, offset: zone.startIndex, expected: "a time zone such as Europe/Berlin",
                 found: "nothing after the `=`", suggestion: nil)
         }
         return String(decoding: zone, as: UTF8.self)
@@ -83,6 +88,13 @@ struct CronWord {
 
     var offset: Int { bytes.startIndex }
     var text: String { String(decoding: bytes, as: UTF8.self) }
+
+    /// What follows `CRON_TZ=` or `TZ=`.
+    var zone: ArraySlice<UInt8>? {
+        guard let sign = bytes.firstIndex(of: UInt8(ascii: "=")) else { return nil }
+        let name = bytes[..<sign]
+        return name.elementsEqual("CRON_TZ".utf8) || name.elementsEqual("TZ".utf8) ? bytes[(sign + 1)...] : nil
+    }
 
     /// Splits at spaces and tabs.
     static func split(_ bytes: [UInt8]) -> [CronWord] {

@@ -59,6 +59,18 @@ extension CronField {
         }
     }
 
+    /// The names as one number each, to be found without a text.
+    var nameKeys: [UInt32] { self == .month ? CronField.monthKeys : CronField.weekdayKeys }
+
+    private static let monthKeys = monthNames.map { nameKey($0.utf8) }
+    private static let weekdayKeys = weekdayNames.map { nameKey($0.utf8) }
+
+    /// Three letters, in any case.
+    @inline(__always)
+    static func nameKey(_ letters: some Sequence<UInt8>) -> UInt32 {
+        letters.reduce(0) { $0 << 8 | UInt32($1 & ~0x20) }
+    }
+
     /// "a value from 0 to 59", for error sentences.
     var expectation: String {
         let names = valueNames

@@ -83,8 +83,9 @@ struct CronFieldParser {
         let isSundayLast = field == .dayOfWeek && named == 0 && first > 0 && decimalDigit(word.bytes[nameStart]) == nil
         let last = isSundayLast ? 7 : named
         guard first <= last else { throw reversed(first, last, from: start) }
-        if let modifier = current, [UInt8(ascii: "W"), UInt8(ascii: "L"), UInt8(ascii: "#")].contains(modifier) {
-            throw modifiedRange(from: start)
+        switch current {
+        case UInt8(ascii: "W"), UInt8(ascii: "L"), UInt8(ascii: "#"): throw modifiedRange(from: start)
+        default: break
         }
         try stepped(first...last, from: start)
     }
@@ -214,15 +215,14 @@ extension CronFieldParser {
     /// Which of the field's names stands here, with nothing but an `L` for a letter after it.
     private func nameIndex() -> Int? {
         let end = position + 3
-        guard end <= word.bytes.endIndex, !field.valueNames.isEmpty else { return nil }
+        guard field == .month || field == .dayOfWeek, end <= word.bytes.endIndex else { return nil }
         if end < word.bytes.endIndex, isLetter(word.bytes[end]) {
             guard field == .dayOfWeek, word.bytes[end] == UInt8(ascii: "L") else { return nil }
             guard end + 1 == word.bytes.endIndex || !isLetter(word.bytes[end + 1]) else { return nil }
         }
         let letters = word.bytes[position..<end]
-        return field.valueNames.firstIndex { name in
-            zip(name.utf8, letters).allSatisfy { $0 == $1 || $0 == $1 ^ 0x20 }
-        }
+        guard letters.allSatisfy(isLetter) else { return nil }
+        return field.nameKeys.firstIndex(of: CronField.nameKey(letters))
     }
 
     /// Nil without a digit; numbers too long to be any value become `Int.max`.

@@ -99,11 +99,11 @@ extension CronPattern {
         var seen: UInt16 = 0
         var year = years.first(atOrAfter: YearSet.range.lowerBound)
         while let candidate = year {
-            let newYear = CivilDate(year: candidate, month: 1, day: 1).daysSince1970
-            let kind = CivilDate.weekday(daysSince1970: newYear) + (CivilDate.isLeap(year: candidate) ? 7 : 0)
+            let kind = CivilDate.kind(ofYear: candidate)
             if !seen.hasBit(kind) {
                 if hasDates(inYear: candidate) { return true }
                 seen |= 1 << UInt16(kind)
+                if seen == 1 << 14 - 1 { return false }
             }
             year = years.first(atOrAfter: candidate + 1)
         }

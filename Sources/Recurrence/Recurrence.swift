@@ -75,6 +75,12 @@ extension Recurrence {
         }
     }
 
+    /// All occurrences from the range's first instant on and before its last, in order, each found when it is
+    /// asked for.
+    package func fires(in range: Range<Instant>) -> Occurrences {
+        Occurrences(recurrence: self, range: range)
+    }
+
     /// The next `count` occurrences strictly later than an instant, in order; fewer if it ends before.
     package func fires(after instant: Instant, count: Int) -> [Instant] {
         var fires: [Instant] = []
@@ -84,6 +90,38 @@ extension Recurrence {
             last = next
         }
         return fires
+    }
+}
+
+/// The occurrences of a recurrence in a range.
+package struct Occurrences: Sequence, Sendable {
+    let recurrence: Recurrence
+    let range: Range<Instant>
+
+    package func makeIterator() -> Iterator {
+        // Whole milliseconds: strictly later than the one before is at the instant or later.
+        Iterator(recurrence: recurrence, last: nil, range: range)
+    }
+
+    package struct Iterator: IteratorProtocol {
+        let recurrence: Recurrence
+        var last: Instant?
+        let range: Range<Instant>
+
+        package mutating func next() -> Instant? {
+            guard let next = last.map(recurrence.next(after:)) ?? recurrence.first(from: range.lowerBound),
+                next < range.upperBound
+            else { return nil }
+            last = next
+            return next
+        }
+    }
+}
+
+extension Recurrence {
+    /// The first occurrence at or after an instant.
+    fileprivate func first(from instant: Instant) -> Instant? {
+        latest(through: instant) == instant ? instant : next(after: instant)
     }
 }
 

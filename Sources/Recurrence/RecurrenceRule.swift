@@ -64,7 +64,7 @@ package struct RecurrenceRule: Hashable, Sendable {
     package static let maximumDates = 200
 
     /// The greatest `COUNT`: so many occurrences are counted off when a schedule is made ready.
-    package static let maximumCount = 100_000
+    package static let maximumCount = 10_000
 
     /// The greatest `INTERVAL`.
     package static let maximumInterval = 32_767

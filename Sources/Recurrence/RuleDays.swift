@@ -4,7 +4,8 @@ struct RuleDays {
     private let interval: Int
     private let weekStart: Int
     private let months: UInt16
-    private let weekNumbers: Set<Int>
+    /// `BYWEEKNO` as bits: weeks numbered from the start of a year, and from its end.
+    private let weeks: (fromStart: UInt64, fromEnd: UInt64)
     private let calendar: CalendarDays?
     /// Where rules shorter than a day step past whole days; nil where every day has a step.
     private let phase: DayPhase?
@@ -31,7 +32,9 @@ struct RuleDays {
         interval = rule.interval
         weekStart = rule.weekStart
         months = rule.months
-        weekNumbers = Set(rule.weekNumbers)
+        weeks = rule.weekNumbers.reduce(into: (0, 0)) { weeks, number in
+            if number > 0 { weeks.0 |= 1 << UInt64(number) } else { weeks.1 |= 1 << UInt64(-number) }
+        }
         calendar = CalendarDays.of(rule)
         self.phase = phase
         self.start = start
@@ -43,7 +46,7 @@ struct RuleDays {
         guard frequency != .yearly || (year.year - start.year) % interval == 0 else { return YearDays() }
         var days = calendar?.days(of: year) ?? YearDays(0..<year.length)
         if months != 0 { days.formIntersection(self.days(of: year) { months.hasBit($0) }) }
-        if !weekNumbers.isEmpty { days.formIntersection(numberedWeeks(of: year)) }
+        if weeks.fromStart | weeks.fromEnd != 0 { days.formIntersection(numberedWeeks(of: year)) }
         guard !days.isEmpty, interval > 1 else { return days }
         switch frequency {
         case .yearly: break
@@ -102,10 +105,12 @@ struct RuleDays {
     /// has in the neighbouring year recur with that year.
     private func numberedWeeks(of year: CalendarYear) -> YearDays {
         var days = YearDays()
-        for owner in [year.year - 1, year.year, year.year + 1] {
+        for owner in (year.year - 1)...(year.year + 1) {
             let first = firstWeek(of: owner)
             let count = (firstWeek(of: owner + 1) - first) / 7
-            for index in 0..<count where weekNumbers.contains(index + 1) || weekNumbers.contains(index - count) {
+            // Of the years beside it one week at most reaches into this one.
+            let reaching = owner == year.year ? 0..<count : owner < year.year ? (count - 1)..<count : 0..<1
+            for index in reaching where weeks.fromStart.hasBit(index + 1) || weeks.fromEnd.hasBit(count - index) {
                 let begin = first + index * 7 - year.firstDay
                 guard begin < year.length, begin + 7 > 0 else { continue }
                 days.insert(max(begin, 0)..<min(begin + 7, year.length))

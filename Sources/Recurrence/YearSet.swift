@@ -42,6 +42,18 @@ struct YearSet: Hashable, Sendable {
         return nil
     }
 
+    /// The kinds of the years in `start..<end`: bits 0 to 6 for the first weekday of a common year, 7 to 13 of a leap
+    /// year. Calendars of two years of one kind are the same.
+    func kinds(from start: Int, before end: Int) -> UInt16 {
+        var kinds: UInt16 = 0
+        var year = first(atOrAfter: start)
+        while let next = year, next < end {
+            kinds |= 1 << UInt16(CivilDate.kind(ofYear: next))
+            year = first(atOrAfter: next + 1)
+        }
+        return kinds
+    }
+
     private func word(_ index: Int) -> UInt64 {
         switch index {
         case 0: words.0

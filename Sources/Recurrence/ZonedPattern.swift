@@ -39,14 +39,23 @@ extension ZonedPattern {
     /// The first occurrence at or after a second since 1970.
     ///
     /// A matching reading that lies beyond the segment is not looked for segment by segment: the search goes on
-    /// where it is shown. The bound on steps is ``horizon(from:)``.
+    /// where it is shown. The bound on steps is ``Horizon``: a step or two for each candidate of 42 years, or of as many
+    /// as the kinds of a year that are named take.
     func next(from start: Int) -> Int? {
         var start = start
         var segment = zone.segment(at: start)
-        let horizon = horizon(from: start)
-        while start <= horizon {
+        var horizon = horizon(from: start)
+        // Nothing matches from `searched` up to `reading`, which need not be looked for again.
+        var searched = Int.max
+        var reading: Int?
+        while start <= horizon.end {
+            if start > horizon.check, isEnd(&horizon, at: start) { return nil }
             if start == segment.start, makesUp(segment) { return start }
-            let reading = pattern.next(from: max(start + segment.offset, firstReading(segment)))
+            let wall = max(start + segment.offset, firstReading(segment))
+            if wall < searched || wall > reading ?? .max {
+                reading = pattern.next(from: wall)
+                searched = wall
+            }
             if let reading, reading < segment.end + segment.offset { return reading - segment.offset }
             // Only a second pass can show readings that lie behind.
             if segment.end - start > ZonedPattern.settlingTime {
@@ -68,31 +77,60 @@ extension ZonedPattern {
     func previous(from end: Int) -> Int? {
         let floor = floor(from: end)
         var end = min(end, pattern.hasYears ? CronPattern.endOfYears : end)
+        // The last matching reading, where it is known already.
+        var reading: Int?
         while end >= floor.earliest {
             let segment = zone.segment(at: end)
-            let reading = pattern.previous(from: end + segment.offset)
-            if let reading, reading >= firstReading(segment) {
-                let found = reading - segment.offset
-                return found >= Instant.earliestSecond ? found : nil
+            let found = reading ?? pattern.previous(from: end + segment.offset)
+            reading = nil
+            if let found, found >= firstReading(segment) {
+                let instant = found - segment.offset
+                return instant >= Instant.earliestSecond ? instant : nil
             }
             if makesUp(segment) { return segment.start }
             var last = segment.start - 1
             if end - segment.start > ZonedPattern.settlingTime {
-                guard let reading else { return nil }
-                let near = reading + ZonedPattern.offsetLimit
-                if near < segment.start { last = zone.segment(at: near).end - 1 }
+                guard let found else { return nil }
+                let near = found + ZonedPattern.offsetLimit
+                if near < segment.start {
+                    last = zone.segment(at: near).end - 1
+                    reading = found
+                }
             }
             // No kind of a year under the zone's rule has an occurrence: only years before the rule may.
-            if last < floor.ofRule, last > zone.startOfRule { last = zone.startOfRule }
+            if last < floor.ofRule, last > zone.startOfRule {
+                last = zone.startOfRule
+                reading = nil
+            }
             end = last
         }
         return nil
     }
 
-    /// From the end of this second on no occurrence can come that has not come before.
-    private func horizon(from start: Int) -> Int {
-        if pattern.hasYears { return CronPattern.endOfYears }
-        return min(max(start, zone.startOfRule) + ZonedPattern.searchLength, Instant.latestSecond)
+    /// Where a search ends. After `end` no occurrence can come that has not come before; where years are named, that
+    /// may be clear earlier, and is looked at from `check` on.
+    private struct Horizon {
+        /// Where the search began, or the zone's rule for the years to come does, whichever is later.
+        let start: Int
+        var check: Int
+        let end: Int
+    }
+
+    private func horizon(from start: Int) -> Horizon {
+        let start = max(start, zone.startOfRule)
+        let end = start + ZonedPattern.searchLength
+        if pattern.hasYears { return Horizon(start: start, check: end, end: CronPattern.endOfYears) }
+        return Horizon(start: start, check: .max, end: min(end, Instant.latestSecond))
+    }
+
+    /// Whether a fruitless search up to an instant has seen each kind of year that is named for later.
+    private func isEnd(_ horizon: inout Horizon, at instant: Int) -> Bool {
+        horizon.check = instant + ZonedPattern.searchLength / 4
+        // The years at both ends may have been seen in part only.
+        let year = { CivilDate(daysSince1970: floorDivide($0, CivilDate.secondsPerDay)).year }
+        let seen = pattern.years.kinds(from: year(horizon.start) + 1, before: year(instant) - 1)
+        let later = pattern.years.kinds(from: year(instant) - 1, before: YearSet.range.upperBound + 1)
+        return later & ~seen == 0
     }
 
     /// Before `earliest` nothing occurs; before `ofRule` nothing that the zone's rule for the years to come allows.
@@ -127,7 +165,7 @@ extension ZonedPattern {
     }
 
     /// Whether the jump at which a segment begins passes over a match that is made up.
-    private func makesUp(_ segment: ZoneSegment) -> Bool {
+    func makesUp(_ segment: ZoneSegment) -> Bool {
         let first = segment.start + segment.offset
         guard makesUpGaps, segment.wallMark < first, first - segment.wallMark <= ZonedPattern.longestMadeUpGap else {
             return false

@@ -78,7 +78,7 @@ struct ZonedReadings {
     }
 
     /// Whether the jump at which a segment begins passes over a reading that is made up.
-    private func makesUp(_ segment: ZoneSegment) -> Bool {
+    func makesUp(_ segment: ZoneSegment) -> Bool {
         let first = segment.start + segment.offset
         guard makesUpGaps, segment.wallMark < first, first - segment.wallMark <= Self.longestMadeUpGap else {
             return false

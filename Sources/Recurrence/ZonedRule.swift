@@ -12,7 +12,7 @@ package final class ZonedRule: Sendable {
     /// `DTSTART`, at a whole second.
     package let start: Instant
     package let includesStart: Bool
-    private let readings: ZonedReadings
+    let readings: ZonedReadings
     private let until: Int
     private let excluded: [Int]
     private let added: [Int]

@@ -94,7 +94,9 @@ struct QueryCommands: Sendable {
         let planner = compiled.planner
         let fires = nextFires(planner, schedule, from, count: count).filter { $0 >= from }
         let zone = try? context.session.compiler.zones(schedule.definition.timing.timezone)
+        let recurrence = planner.source.recurrence
         return { writer in
+            writer.member("timing", recurrence.sentence)
             writer.name("fires")
             writer.array { writer in
                 for fire in fires {
@@ -105,7 +107,8 @@ struct QueryCommands: Sendable {
                         }
                         guard let zone else { return }
                         writer.member("local", zone.localTime(at: fire).iso8601)
-                        writer.member("dst", zone.isDST(at: fire))
+                        let change = recurrence.clockChange(at: fire)
+                        if let change { writer.member("dst", change.rawValue) } else { writer.nullMember("dst") }
                     }
                 }
             }

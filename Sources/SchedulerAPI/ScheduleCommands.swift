@@ -138,8 +138,7 @@ struct ScheduleDefinitions: Sendable {
         _ schedule: inout Schedule, _ timer: inout Timer, from old: Schedule, _ change: inout Change, _ now: Instant,
         in transaction: PostgresTransaction
     ) async throws {
-        let isRetimed =
-            old.definition.timing != schedule.definition.timing || old.spreadOffset != schedule.spreadOffset
+        let isRetimed = schedule.definition.isRetimed(from: old.definition)
         if isRetimed { change.skipPassed(of: old, &timer, as: .superseded, in: context.session, at: now) }
         if schedule.state == .invalid {
             schedule.heal()
@@ -193,10 +192,13 @@ struct ScheduleDefinitions: Sendable {
         checkTarget(read, for: namespace, &body)
         var meaning: Meaning?
         if let timing = read.timing, !reportMissing(missing, timing.constraint, &body) {
-            let isRetimed = current?.timing != timing
-            meaning = self.meaning(
-                of: timing, in: namespace, grace: read.graceMilliseconds, anchor: isRetimed ? now : anchor,
-                isRetimed: isRetimed, now, &body)
+            let name = try read.name ?? ScheduleName(id.description)
+            let isRenamed = current.map { $0.name != name } ?? false
+            let isRetimed = current?.timing != timing || (isRenamed && timing.dependsOnName)
+            let question = TimingQuestion(
+                timing: timing, namespace: namespace, hash: Schedule.timingHash(namespace: namespace, name: name),
+                anchor: isRetimed ? now : anchor, graceMilliseconds: read.graceMilliseconds, isRetimed: isRetimed)
+            meaning = self.meaning(of: question, now, &body)
         }
         try body.finish()
         guard let definition = read.definition, let meaning else {
@@ -221,12 +223,23 @@ struct ScheduleDefinitions: Sendable {
         return isAnyMissing
     }
 
+    /// A timing, and what besides it decides over its occurrences.
+    private struct TimingQuestion {
+        let timing: Timing
+        let namespace: Namespace
+        let hash: UInt64
+        let anchor: Instant
+        let graceMilliseconds: Int64
+        /// It is new, or edited.
+        let isRetimed: Bool
+    }
+
     private func meaning(
-        of timing: Timing, in namespace: Namespace, grace: Int64, anchor: Instant, isRetimed: Bool, _ now: Instant,
-        _ body: inout BodyReader
+        of question: TimingQuestion, _ now: Instant, _ body: inout BodyReader
     ) -> Meaning? {
-        guard let source = source(of: timing, anchor: anchor, &body) else { return nil }
-        let calendars = context.session.compiler.calendars(timing.constraint.calendars, of: namespace)
+        let (timing, isRetimed) = (question.timing, question.isRetimed)
+        guard let source = source(of: question, &body) else { return nil }
+        let calendars = context.session.compiler.calendars(timing.constraint.calendars, of: question.namespace)
         var placement: Placement?
         do {
             placement = try timing.placement(of: source, zones: context.session.compiler.zones, calendars: calendars)
@@ -236,7 +249,7 @@ struct ScheduleDefinitions: Sendable {
             return nil
         }
         if isRetimed, timing.type == .once, let runAt = timing.runAt {
-            checkOnce(runAt, grace: grace, now, &body)
+            checkOnce(runAt, grace: question.graceMilliseconds, now, &body)
         }
         if timing.spreadMilliseconds > 0, let period = source.recurrence.shortestPeriodMilliseconds,
             timing.spreadMilliseconds > period
@@ -244,11 +257,11 @@ struct ScheduleDefinitions: Sendable {
             body.report("spread_seconds", "expected at most the shortest period, \(Double(period) / 1000) s")
         }
         guard let first = timing.firstOccurrence(of: source, placement: placement, now: now) else {
-            guard isRetimed else { return (source, placement, anchor) }
+            guard isRetimed else { return (source, placement, question.anchor) }
             body.report(timing.mainField, "has no occurrence after now within its bounds", as: .neverFires)
             return nil
         }
-        if isRetimed, let placement, !willFire(placement, from: first, by: now.adding(milliseconds: -grace)) {
+        if isRetimed, let placement, !willFire(placement, from: first, by: now.adding(milliseconds: -question.graceMilliseconds)) {
             body.report(
                 timing.mainField, "has no occurrence that its calendars and windows let fire after now", as: .neverFires
             )
@@ -262,8 +275,9 @@ struct ScheduleDefinitions: Sendable {
         placement.firstFiring(from: first).map { placement.place(of: $0).due >= limit } ?? false
     }
 
-    private func source(of timing: Timing, anchor: Instant, _ body: inout BodyReader) -> OccurrenceSource? {
-        do { return try timing.source(anchor: anchor, zones: context.session.compiler.zones) } catch {
+    private func source(of question: TimingQuestion, _ body: inout BodyReader) -> OccurrenceSource? {
+        let (timing, anchor, hash) = (question.timing, question.anchor, question.hash)
+        do { return try timing.source(anchor: anchor, hash: hash, zones: context.session.compiler.zones) } catch {
             guard error.field == "timezone" else {
                 body.report(error.field, error.description, as: .invalidTiming)
                 return nil
@@ -271,7 +285,7 @@ struct ScheduleDefinitions: Sendable {
             if !body.hasProblem("timezone") { body.report("timezone", error.description, as: .unknownTimezone) }
         }
         // The expression may be wrong besides; no zone is needed to see that.
-        do { _ = try timing.source(anchor: anchor, zones: { _ in .utc }) } catch {
+        do { _ = try timing.source(anchor: anchor, hash: hash, zones: { _ in .utc }) } catch {
             body.report(error.field, error.description, as: .invalidTiming)
         }
         return nil

@@ -12,12 +12,16 @@ package enum Digest {
         return Array(hasher.finalize())
     }
 
-    /// A stable number in `0..<bound` for a key: SHA-256, first 8 bytes, modulo (semantics.md §1). 0 for a bound of 0.
-    package static func stableNumber(of key: String, below bound: UInt64) -> UInt64 {
-        guard bound > 0 else { return 0 }
+    /// A stable number for a key: the first 8 bytes of its SHA-256, big-endian.
+    package static func stableNumber(of key: String) -> UInt64 {
         var hasher = SHA256()
         hasher.update(data: Array(key.utf8))
-        return hasher.finalize().leadingWords.0 % bound
+        return hasher.finalize().leadingWords.0
+    }
+
+    /// The stable number of a key modulo `bound`; 0 for a bound of 0.
+    package static func stableNumber(of key: String, below bound: UInt64) -> UInt64 {
+        bound > 0 ? stableNumber(of: key) % bound : 0
     }
 
     /// A UUIDv8 made of the hash of `parts`, each with its length, so that no two lists share a text.

@@ -73,6 +73,15 @@ package struct Timing: Hashable, Sendable {
         }
     }
 
+    /// Whether the schedule's name decides over when it fires: by `H`, or by a spread.
+    package var dependsOnName: Bool {
+        if spreadMilliseconds > 0 { return true }
+        guard let cronExpression, let parsed = try? CronExpression(parsing: cronExpression, hash: 0) else {
+            return false
+        }
+        return parsed.usesHash
+    }
+
     /// What a fire of this timing's own is called.
     package var trigger: Trigger {
         switch type {
@@ -166,6 +175,14 @@ package struct ScheduleDefinition: Hashable, Sendable {
     }
 }
 
+extension ScheduleDefinition {
+    /// Whether this definition fires at other times than `old` did: another timing, or another name where the name
+    /// chooses a part of it.
+    package func isRetimed(from old: ScheduleDefinition) -> Bool {
+        timing != old.timing || (name != old.name && timing.dependsOnName)
+    }
+}
+
 /// A schedule as it stands: the definition and what the scheduler keeps with it.
 package struct Schedule: Hashable, Sendable {
     package let id: ScheduleID
@@ -202,6 +219,11 @@ package struct Schedule: Hashable, Sendable {
         self.updatedBy = updatedBy
     }
 
+    /// What `H` and the spread are taken from: a hash of `<namespace>/<name>`.
+    package static func timingHash(namespace: Namespace, name: ScheduleName) -> UInt64 {
+        Digest.stableNumber(of: "\(namespace)/\(name)")
+    }
+
     /// The fixed distance between an occurrence and its fire: a hash of `<namespace>/<name>` in `[0, spread)`.
     package var spreadOffset: Int64 {
         Self.spreadOffset(
@@ -212,6 +234,12 @@ package struct Schedule: Hashable, Sendable {
     package static func spreadOffset(of key: String, spreadMilliseconds spread: Int64) -> Int64 {
         guard spread > 0 else { return 0 }
         return Int64(Digest.stableNumber(of: key, below: UInt64(spread)))
+    }
+
+    /// The schedule's own occurrences, by their nominal instants.
+    package func occurrences(zones: ZoneLookup) throws(TimingError) -> OccurrenceSource {
+        let hash = Schedule.timingHash(namespace: namespace, name: definition.name)
+        return try definition.timing.source(anchor: anchor, hash: hash, zones: zones)
     }
 }
 

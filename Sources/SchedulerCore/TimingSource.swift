@@ -18,9 +18,12 @@ package struct TimingError: Error, Hashable, Sendable, CustomStringConvertible {
 extension Timing {
     /// The occurrences that this timing means.
     ///
-    /// - Parameter anchor: what an interval counts from, and when an `immediate` schedule fires.
-    package func source(anchor: Instant, zones: ZoneLookup) throws(TimingError) -> OccurrenceSource {
-        OccurrenceSource(recurrence: try recurrence(anchor: anchor, zones: zones), first: startAt, last: endAt)
+    /// - Parameters:
+    ///   - anchor: what an interval counts from, and when an `immediate` schedule fires.
+    ///   - hash: what `H` chooses by, ``Schedule/timingHash(namespace:name:)``.
+    package func source(anchor: Instant, hash: UInt64, zones: ZoneLookup) throws(TimingError) -> OccurrenceSource {
+        OccurrenceSource(
+            recurrence: try recurrence(anchor: anchor, hash: hash, zones: zones), first: startAt, last: endAt)
     }
 
     /// Where the occurrences go; nil where each fires at its own time.
@@ -46,16 +49,17 @@ extension Timing {
         return Placement(source: source, constraint: constraint, days: days, zone: zone)
     }
 
-    private func recurrence(anchor: Instant, zones: ZoneLookup) throws(TimingError) -> Recurrence {
+    private func recurrence(anchor: Instant, hash: UInt64, zones: ZoneLookup) throws(TimingError) -> Recurrence {
         switch type {
         case .cron:
             let zone = try zoneRules(zones)
-            guard let cronExpression else { throw TimingError(field: "cron_expression", "expected a cron expression") }
-            do {
-                return Recurrence(
-                    try CronExpression(parsing: cronExpression), zone: zone, policy: dstPolicy,
-                    anchor: startAt ?? anchor)
-            } catch { throw TimingError(field: "cron_expression", error.description) }
+            let expression = try expression(hash: hash)
+            guard (expression.timezone ?? timezone) == timezone else {
+                throw TimingError(
+                    field: "cron_expression",
+                    "expected the time zone of 'timezone', '\(timezone)', in front of it, or none")
+            }
+            return Recurrence(expression, zone: zone, policy: dstPolicy, anchor: startAt ?? anchor)
         case .interval:
             guard let period = intervalMilliseconds else {
                 throw TimingError(field: "interval_seconds", "expected an interval")
@@ -71,6 +75,13 @@ extension Timing {
         }
     }
 
+    private func expression(hash: UInt64) throws(TimingError) -> CronExpression {
+        guard let cronExpression else { throw TimingError(field: "cron_expression", "expected a cron expression") }
+        do { return try CronExpression(parsing: cronExpression, hash: hash) } catch {
+            throw TimingError(field: "cron_expression", error.description)
+        }
+    }
+
     /// A rule without `start_at` begins with the anchor, to the whole second, and recurs later than that only: as with
     /// an interval, to make a schedule is no occurrence of it, and `COUNT` counts what can fire.
     private func rule(anchor: Instant, zone: ZoneRules) throws(TimingError) -> ZonedRule {
@@ -82,8 +93,15 @@ extension Timing {
         } catch { throw TimingError(field: "rrule", error.description) }
     }
 
+    /// A zone that is not known is to blame where it was written.
     private func zoneRules(_ zones: ZoneLookup) throws(TimingError) -> ZoneRules {
-        do { return try zones(timezone) } catch { throw TimingError(field: "timezone", error.description) }
+        do { return try zones(timezone) } catch {
+            guard let prefix = cronExpression.flatMap(CronExpression.zonePrefix), prefix.name == timezone else {
+                throw TimingError(field: "timezone", error.description)
+            }
+            throw TimingError(
+                field: "cron_expression", "The time zone in front (byte \(prefix.offset)): \(error.description)")
+        }
     }
 
     /// The first occurrence of a schedule that begins, or whose timing was edited, at `now`: strictly later than that,

@@ -49,6 +49,8 @@ package struct DefinitionReader {
         package var body: BodyReader
         /// The whole; nil where a part of it is missing or wrong.
         package let definition: ScheduleDefinition?
+        /// The name, where it could be read.
+        package let name: ScheduleName?
         /// The timing, where the fields that decide over its occurrences could be read.
         package let timing: Timing?
         package let target: TargetSubject?
@@ -74,7 +76,7 @@ package struct DefinitionReader {
             definition = rest
         }
         return Reading(
-            body: body, definition: definition, timing: timing, target: target,
+            body: body, definition: definition, name: name, timing: timing, target: target,
             graceMilliseconds: rest.misfire.graceMilliseconds, delivery: rest.delivery, payload: rest.payload,
             headers: rest.headers)
     }
@@ -179,6 +181,7 @@ extension DefinitionReader {
             $0.milliseconds("interval_seconds", seconds: 0.1...3_155_760_000)
         }
         set("timezone", &timing.timezone, default: defaults.timezone) { $0.string("timezone", most: 64) }
+        takeZonePrefix(of: &timing)
         let (zone, zones) = (timing.timezone, zones)
         set("run_at", &timing.runAt, default: nil) { $0.instant("run_at", localTo: zone, zones) }
         set("dst_policy", &timing.dstPolicy, default: .vixie) { $0.choice("dst_policy") }
@@ -196,13 +199,28 @@ extension DefinitionReader {
         }
         checkTimingFields(timing)
         let decisive = ["cron_expression", "interval_seconds", "run_at", "rrule"]
-        return decisive.contains(where: body.hasProblem) ? nil : timing
+        let isContradicted = timing.cronExpression.flatMap(CronExpression.zonePrefix).map { $0.name != timing.timezone }
+        return decisive.contains(where: body.hasProblem) || isContradicted == true ? nil : timing
+    }
+
+    /// `CRON_TZ=` in front of the expression says the zone where no `timezone` does; they do not contradict each other.
+    private mutating func takeZonePrefix(of timing: inout Timing) {
+        guard let prefix = timing.cronExpression.flatMap(CronExpression.zonePrefix), prefix.name != timing.timezone
+        else { return }
+        guard case .value = body.member("timezone") else {
+            timing.timezone = prefix.name
+            return
+        }
+        guard !body.hasProblem("timezone") else { return }
+        body.report(
+            "timezone", "is another than '\(prefix.name)', which stands in front of cron_expression",
+            as: .conflictingFields)
     }
 
     /// Of a schedule whose type is not known: its expression is wrong whatever the type.
     private mutating func checkExpressions(of timing: Timing) {
         if let text = timing.cronExpression {
-            do { _ = try CronExpression(parsing: text) } catch {
+            do { _ = try CronExpression(parsing: text, hash: 0) } catch {
                 body.report("cron_expression", error.description, as: .invalidTiming)
             }
         }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Glibc
 import Recurrence
+import SchedulerCore
 import Telemetry
 import ZoneData
 
@@ -10,21 +11,29 @@ struct NextCommand: ParsableCommand {
         commandName: "next", abstract: "Show when a cron expression is due next.",
         discussion: "Prints one instant a line, RFC 3339 in UTC: carillon next '30 2 * * *' --timezone Europe/Paris")
 
-    @Argument(help: "Five fields, six with seconds, a nickname such as @daily, or '@every 1h30m'.")
+    @Argument(
+        help: "Five fields, six with seconds, seven with a year as well, a nickname such as @daily, or '@every 1h30m'.")
     var expression: String
 
-    @Option(help: "An IANA time zone, from this system's tzdata.") var timezone = "UTC"
+    @Option(help: "An IANA time zone, from this system's tzdata; UTC by default, or what CRON_TZ= in front says.")
+    var timezone: String?
     @Option(help: ArgumentHelp("The instants are later than this one, RFC 3339; now by default.", valueName: "instant"))
     var from: String?
     @Option(help: "How many, 1 to 10000.") var count = 5
     @Option(help: "vixie, skip, literal or utc: what happens where clocks are moved.") var dstPolicy = "vixie"
+    @Option(help: ArgumentHelp("What H chooses by: a schedule's namespace/name.", valueName: "key"))
+    var hashKey: String?
+    @Flag(
+        help: "Say the expression in words, and of each fire the local time and what a change of the clocks did to it.")
+    var explain = false
 
     func run() throws {
         do throws(NextFires.Fault) {
             let start = try NextFires.instant(from)
             let fires = NextFires(
-                expression: expression, timezone: timezone, dstPolicy: dstPolicy, count: count, start: start)
-            for line in try fires.lines() { print(line) }
+                expression: expression, timezone: timezone, dstPolicy: dstPolicy, hashKey: hashKey, count: count,
+                start: start)
+            for line in try explain ? fires.explanation() : fires.lines() { print(line) }
         } catch {
             Console.error(error.lines.joined(separator: "\n"))
             throw ExitCode(EX_DATAERR)
@@ -35,8 +44,10 @@ struct NextCommand: ParsableCommand {
 /// The answer of `carillon next`, as text.
 struct NextFires {
     let expression: String
-    let timezone: String
+    /// Nil where none was given.
+    let timezone: String?
     let dstPolicy: String
+    var hashKey: String?
     let count: Int
     let start: Instant
 
@@ -55,6 +66,15 @@ struct NextFires {
     }
 
     func lines() throws(Fault) -> [String] {
+        try recurrence().recurrence.fires(after: start, count: count).map { Self.text($0) }
+    }
+
+    func explanation() throws(Fault) -> [String] {
+        let (recurrence, zone, policy) = try recurrence()
+        return FireExplanation(recurrence: recurrence, zone: zone, policy: policy).lines(after: start, count: count)
+    }
+
+    private func recurrence() throws(Fault) -> (recurrence: Recurrence, zone: ZoneRules, policy: DSTPolicy) {
         guard (1...10_000).contains(count) else {
             throw Fault(lines: ["--count: expected a number from 1 to 10000, got \(count)"])
         }
@@ -62,21 +82,33 @@ struct NextFires {
             let known = DSTPolicy.allCases.map(\.rawValue).joined(separator: ", ")
             throw Fault(lines: ["--dst-policy: expected one of \(known), got '\(dstPolicy)'"])
         }
-        let zone: ZoneRules
-        do { zone = try ZoneDatabase().rules(for: timezone) } catch {
-            throw Fault(lines: ["--timezone: \(error)"])
-        }
         let parsed: CronExpression
-        do { parsed = try CronExpression(parsing: expression) } catch {
-            throw Fault(lines: [error.description, "  " + Self.oneLine(expression), "  " + caret(error.offset)])
+        do {
+            parsed = try CronExpression(parsing: expression, hash: hashKey.map { Digest.stableNumber(of: $0) })
+        } catch {
+            let hint = error.code == .hashKey ? ["--hash-key: give the schedule's namespace/name"] : []
+            throw Fault(lines: place(error.description, error.offset) + hint)
         }
-        return Recurrence(parsed, zone: zone, policy: policy, anchor: start)
-            .fires(after: start, count: count).map { Self.text($0) }
+        let zone = try zone(of: parsed)
+        return (Recurrence(parsed, zone: zone, policy: policy, anchor: start), zone, policy)
     }
 
-    /// A `^` below the byte that an error names.
-    private func caret(_ offset: Int) -> String {
-        String(repeating: " ", count: expression.utf8.prefix(offset).count { $0 & 0xC0 != 0x80 }) + "^"
+    private func zone(of parsed: CronExpression) throws(Fault) -> ZoneRules {
+        if let prefix = parsed.timezone, let timezone, prefix != timezone {
+            throw Fault(lines: ["--timezone: '\(timezone)' is another than '\(prefix)' in front of the expression"])
+        }
+        do { return try ZoneDatabase().rules(for: parsed.timezone ?? timezone ?? "UTC") } catch {
+            guard let prefix = CronExpression.zonePrefix(of: expression) else {
+                throw Fault(lines: ["--timezone: \(error)"])
+            }
+            throw Fault(lines: place("The time zone in front (byte \(prefix.offset)): \(error)", prefix.offset))
+        }
+    }
+
+    /// A message, and below it the expression with a `^` under the byte it speaks of.
+    private func place(_ message: String, _ offset: Int) -> [String] {
+        let column = expression.utf8.prefix(offset).count { $0 & 0xC0 != 0x80 }
+        return [message, "  " + Self.oneLine(expression), "  " + String(repeating: " ", count: column) + "^"]
     }
 
     private static func oneLine(_ text: String) -> String {
@@ -84,7 +116,7 @@ struct NextFires {
     }
 
     /// Without a fraction where there is none.
-    private static func text(_ instant: Instant) -> String {
+    static func text(_ instant: Instant) -> String {
         let text = instant.rfc3339
         return text.hasSuffix(".000000Z") ? text.dropLast(8) + "Z" : text
     }

@@ -373,7 +373,7 @@ extension Integration {
                     "2026-10-24T07:30:00.000000Z", "2026-10-25T08:30:00.000000Z", "2026-10-26T08:30:00.000000Z",
                 ])
             #expect(fires.first?["local"]?.string == "2026-10-24T09:30:00")
-            #expect(fires.map { $0["dst"]?.bool } == [true, false, false])
+            #expect(fires.map { $0["dst"]?.isNull } == [true, true, true])
             #expect(
                 try await fixture.count("SELECT count(*) FROM scheduler.schedules WHERE namespace = 'preview'") == 0)
         }

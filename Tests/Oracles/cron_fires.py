@@ -1,33 +1,59 @@
-"""Answers occurrences from croniter.
+"""Answers occurrences from croniter and from cronsim.
 
-Input: a JSON list of [expression, zone, seconds since 1970, count]. Output: for each the seconds since 1970 of
-the next occurrences, strictly later. Exit code 3 if croniter is not installed.
-
-Where croniter is known to differ, so that the questions keep clear of it:
-- It follows a rule of its own where clocks are moved; questions stay a day away from any transition.
-- A day field that lists every value (`1-31`, `*/1`) counts as `*`; here only `*` itself is unrestricted, as the
-  Open Cron Pattern Specification says.
-- It reads a range of one value, such as `4-4`, as the whole range; here it is that value.
-- It reads `5/15` as `5-59/15` and `22-2` as wrapping around; both are refused here.
-- It takes six fields with the second last unless told otherwise, and steps beyond the range are an error.
+Input: a JSON list of [program, expression, zone, seconds since 1970, count]. Output: for each the seconds since 1970 of
+the next occurrences, strictly later, or a text: the program's complaint, "Endless" for a search that goes on for
+seconds. Exit code 3 if one is not installed. `docs/time-differences.md` tells which grammar is asked, and where the
+programs differ.
 """
 import json
+import signal
 import sys
 from datetime import datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 try:
-    from croniter import croniter
+    from croniter import CroniterBadDateError, croniter
+    from cronsim import CronSim
 except ImportError:
     sys.exit(3)
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+SECOND = timedelta(seconds=1)
 
 
-def fires(expression, zone, seconds, count):
+class Endless(Exception):
+    pass
+
+
+def give_up(signal_number, frame):
+    raise Endless
+
+
+signal.signal(signal.SIGALRM, give_up)
+# A child that is started from a thread which takes no signals inherits that.
+signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM, signal.SIGTERM})
+
+
+def fires(program, expression, zone, seconds, count):
     start = (EPOCH + timedelta(seconds=seconds)).astimezone(ZoneInfo(zone))
-    found = croniter(expression, start, second_at_beginning=True)
-    return [round(found.get_next(datetime).timestamp()) for _ in range(count)]
+    signal.setitimer(signal.ITIMER_REAL, 5)
+    try:
+        if program == "croniter":
+            found = croniter(expression, start, second_at_beginning=True)
+            search = lambda: found.get_next(datetime)
+        else:
+            found = CronSim(expression, start)
+            search = found.__next__
+        times = []
+        while len(times) < count:
+            times.append(search())
+    except (CroniterBadDateError, StopIteration):
+        pass  # There are no more.
+    except Exception as complaint:
+        return f"{type(complaint).__name__} {complaint}".strip()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    return [(time.astimezone(timezone.utc) - EPOCH) // SECOND for time in times]
 
 
 with open(sys.argv[1]) as questions, open(sys.argv[2], "w") as answers:

@@ -126,4 +126,28 @@ struct DaylightSavingTests {
         let once = try cron("30 2 14 3 *", zone: "America/New_York", policy: .skip)
         #expect(try once.next(after: instant("2026-03-15T00:00:00Z")).map(brief) == "2028-03-14T06:30:00Z")
     }
+
+    @Test("years that are all swallowed do not hide a later one of another kind")
+    func swallowedForLong() throws {
+        // 8 March is the second Sunday in all but the last.
+        let years = "2026,2037,2043,2048,2054,2065,2071,2076,2082,2093,2094"
+        let rare = try cron("0 30 2 8 3 * \(years)", zone: "America/New_York", policy: .skip)
+        #expect(try rare.next(after: instant("2026-01-01T00:00:00Z")).map(brief) == "2094-03-08T07:30:00Z")
+        #expect(try rare.latest(through: instant("2199-01-01T00:00:00Z")).map(brief) == "2094-03-08T07:30:00Z")
+        let never = try cron("0 30 2 8 3 +SUN 2008-2199", zone: "America/New_York", policy: .skip)
+        #expect(never.next(after: .earliest) == nil)
+        #expect(never.latest(through: .latest) == nil)
+        #expect(never.count(after: .earliest, through: .latest) == 0)
+    }
+
+    @Test("an expression that a rule swallows for ever has an end to its search, in both directions")
+    func swallowedForEver() throws {
+        let never = try cron("30 2 8-14 3 +SUN", zone: "America/New_York", policy: .skip)
+        let last = try #require(never.latest(through: .latest))
+        #expect(brief(last) == "2006-03-12T07:30:00Z")
+        #expect(never.next(after: last) == nil)
+        for year in ["2007", "2026", "2400", "9990"] {
+            #expect(try never.next(after: instant("\(year)-01-01T00:00:00Z")) == nil)
+        }
+    }
 }

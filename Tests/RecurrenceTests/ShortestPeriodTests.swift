@@ -11,6 +11,10 @@ struct ShortestPeriodTests {
         ("0,30 * * * *", "UTC", 1800), ("50 59 * * * *", "UTC", 3600), ("10,50 0,59 * * * *", "UTC", 20),
         ("0 0,22 * * *", "UTC", 7200), ("0 12 * * *", "UTC", 86_400), ("59 23 31 12 *", "UTC", 365 * 86_400),
         ("0 0 1 * *", "UTC", 28 * 86_400), ("0 0 31 * *", "UTC", 31 * 86_400), ("0 0 29 2 *", "UTC", 1461 * 86_400),
+        ("0 0 L * *", "UTC", 28 * 86_400), ("0 0 * * MON#1", "UTC", 28 * 86_400), ("0 0 13 * +FRI", "UTC", 28 * 86_400),
+        ("0 0 29 2 +MON", "UTC", 4382 * 86_400), ("0 0 1,L * *", "UTC", 86_400),
+        ("0 0 0 1 1 * */2", "UTC", 730 * 86_400), ("0 0 0 L 2 * 2027,2030", "UTC", 1096 * 86_400),
+        ("0 0 8-14 * +SUN", "UTC", 28 * 86_400), ("0 0 12 * * * 2026", "America/New_York", 82_800),
         ("0 0 * * MON,THU", "UTC", 3 * 86_400), ("0 0 13 * FRI", "UTC", 86_400),
         // A day of 23 hours, and what was made up at its gap's end.
         ("0 12 * * *", "America/New_York", 82_800), ("30 2 * * *", "America/New_York", 84_600),
@@ -48,5 +52,11 @@ struct ShortestPeriodTests {
         let anchor = Instant(milliseconds: 0)
         #expect(Recurrence.interval(periodMilliseconds: 1500, anchor: anchor).shortestPeriodMilliseconds == 1500)
         #expect(Recurrence.once(anchor).shortestPeriodMilliseconds == nil)
+    }
+
+    @Test("an expression that fires once has none")
+    func single() throws {
+        #expect(try cron("0 0 0 1 1 * 2030", zone: "America/New_York").shortestPeriodMilliseconds == nil)
+        #expect(try cron("0 0 0 29 2 * 2096-2103").shortestPeriodMilliseconds == nil)
     }
 }

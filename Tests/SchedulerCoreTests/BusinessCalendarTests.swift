@@ -63,7 +63,7 @@ import Testing
     func placement() throws {
         var timing = Timing(type: .interval)
         timing.intervalMilliseconds = 3_600_000
-        let source = try timing.source(anchor: dawn, zones: { _ in .utc })
+        let source = try timing.source(anchor: dawn, hash: 0, zones: { _ in .utc })
         let free = try timing.placement(of: source, zones: { _ in .utc }, calendars: [:])
         #expect(free == nil)
         timing.constraint.onlyOn = try CalendarName("de")

@@ -208,6 +208,29 @@ private func definition(_ text: String, onto current: ScheduleDefinition? = nil)
     }
 }
 
+@Suite("A time zone in front of a cron expression") struct ZonePrefixTests {
+    private let prefixed =
+        #""schedule_type":"cron","cron_expression":"CRON_TZ=Asia/Tokyo 0 9 * * *","target_command":"a""#
+
+    @Test("It is the schedule's zone where the request names no other")
+    func isTaken() throws {
+        #expect(try definition("{\(prefixed)}").timing.timezone == "Asia/Tokyo")
+        #expect(try definition(#"{\#(prefixed),"timezone":null}"#).timing.timezone == "Asia/Tokyo")
+        #expect(try definition(#"{\#(prefixed),"timezone":"Asia/Tokyo"}"#).timing.timezone == "Asia/Tokyo")
+        #expect(try problems(#"{\#(prefixed),"timezone":"UTC"}"#) == ["/timezone conflicting_fields"])
+    }
+
+    @Test("A patch of either keeps them together")
+    func patches() throws {
+        let current = try definition("{\(prefixed)}")
+        #expect(try definition(#"{"priority":1}"#, onto: current).timing == current.timing)
+        #expect(try problems(#"{"timezone":"UTC"}"#, onto: current) == ["/timezone conflicting_fields"])
+        let other = try definition(#"{"cron_expression":"TZ=Asia/Seoul 0 9 * * *"}"#, onto: current)
+        #expect(other.timing.timezone == "Asia/Seoul")
+        #expect(try definition(#"{"cron_expression":"0 9 * * *"}"#, onto: current).timing.timezone == "Asia/Tokyo")
+    }
+}
+
 @Suite("Patching a schedule") struct DefinitionPatchTests {
     private func current() throws -> ScheduleDefinition {
         try definition(

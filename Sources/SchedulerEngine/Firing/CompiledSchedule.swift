@@ -43,7 +43,7 @@ package final class CompiledSchedule: Sendable {
         var source = OccurrenceSource(recurrence: .once(.latest))
         var placement: Placement?
         do throws(TimingError) {
-            source = try definition.timing.source(anchor: schedule.anchor, zones: zones)
+            source = try schedule.occurrences(zones: zones)
             placement = try definition.timing.placement(of: source, zones: zones, calendars: calendars)
         } catch {
             faults.append(ScheduleFault(.timing, "\(error.field): \(error)"))

@@ -132,8 +132,7 @@ struct ZoneKeeper: Sendable {
                 continue
             }
             guard let nextFireAt = waiting[schedule.id],
-                let source = try? schedule.definition.timing.source(
-                    anchor: schedule.anchor, zones: session.compiler.zones)
+                let source = try? schedule.occurrences(zones: session.compiler.zones)
             else { continue }
             let retimed = source.retimed(
                 nextFireAt, offset: schedule.spreadOffset, lastClaimed: claimed[schedule.id], now: now)

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import ZoneData
 
-/// Runs a script of `Tests/Oracles` with Python and exchanges JSON files with it.
+/// Runs a script of `Tests/Oracles` with Python and exchanges files with it.
 struct Oracle {
     let script: String
 
@@ -13,14 +13,19 @@ struct Oracle {
     func ask<Question: Encodable, Answer: Decodable>(
         _ questions: [Question], as type: Answer.Type = Answer.self
     ) async throws -> [Answer] {
+        try JSONDecoder().decode([Answer].self, from: await answer(to: JSONEncoder().encode(questions)))
+    }
+
+    /// What the script writes when it reads `question`.
+    func answer(to question: Data) async throws -> Data {
         let folder = FileManager.default.temporaryDirectory.appending(path: "oracle-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }
-        let questionFile = folder.appending(path: "questions.json")
-        let answerFile = folder.appending(path: "answers.json")
-        try JSONEncoder().encode(questions).write(to: questionFile)
+        let questionFile = folder.appending(path: "question")
+        let answerFile = folder.appending(path: "answer")
+        try question.write(to: questionFile)
         try await run(arguments: [questionFile.path, answerFile.path])
-        return try JSONDecoder().decode([Answer].self, from: Data(contentsOf: answerFile))
+        return try Data(contentsOf: answerFile)
     }
 
     private func run(arguments: [String]) async throws {
