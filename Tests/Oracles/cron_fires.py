@@ -1,9 +1,9 @@
 """Answers occurrences from croniter and from cronsim.
 
 Input: a JSON list of [program, expression, zone, seconds since 1970, count]. Output: for each the seconds since 1970 of
-the next occurrences, strictly later, or a text: the program's complaint, "Endless" for a search that goes on for
-seconds. Exit code 3 if one is not installed. `docs/time-differences.md` tells which grammar is asked, and where the
-programs differ.
+the next occurrences, strictly later, or a text: the program's complaint, "Endless" for a search that takes five
+seconds of processor time. Exit code 3 if one is not installed. `docs/time-differences.md` tells which grammar is asked,
+and where the programs differ.
 """
 import json
 import signal
@@ -29,14 +29,14 @@ def give_up(signal_number, frame):
     raise Endless
 
 
-signal.signal(signal.SIGALRM, give_up)
+signal.signal(signal.SIGVTALRM, give_up)
 # A child that is started from a thread which takes no signals inherits that.
-signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM, signal.SIGTERM})
+signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGVTALRM, signal.SIGTERM})
 
 
 def fires(program, expression, zone, seconds, count):
     start = (EPOCH + timedelta(seconds=seconds)).astimezone(ZoneInfo(zone))
-    signal.setitimer(signal.ITIMER_REAL, 5)
+    signal.setitimer(signal.ITIMER_VIRTUAL, 5)
     try:
         if program == "croniter":
             found = croniter(expression, start, second_at_beginning=True)
@@ -52,7 +52,7 @@ def fires(program, expression, zone, seconds, count):
     except Exception as complaint:
         return f"{type(complaint).__name__} {complaint}".strip()
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
     return [(time.astimezone(timezone.utc) - EPOCH) // SECOND for time in times]
 
 
