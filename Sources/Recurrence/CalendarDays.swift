@@ -7,7 +7,7 @@ import Synchronization
 /// The approach: what these parts name depends only on the year's first weekday and on whether it is leap, so there
 /// are 14 kinds of years, and libical is asked once for each kind. It gets one part at a time, an interval of one,
 /// from 1 January of a year in the range it knows, and is read to the end of that year. All it is not to be trusted
-/// with (docs/decisions/0013) stays outside: it never sees an hour, a position, a count or an end, it cannot search
+/// with (docs/decisions/0015) stays outside: it never sees an hour, a position, a count or an end, it cannot search
 /// on for a date that does not come, and its own bound, the year 2582, is never met.
 final class CalendarDays: Sendable {
     /// Days that are in one rule of each group.

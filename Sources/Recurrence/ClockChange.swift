@@ -17,6 +17,16 @@ package struct RemovedTimes: Hashable, Sendable {
     package let isMadeUp: Bool
 }
 
+extension RemovedTimes: CustomStringConvertible {
+    /// "the clocks leave out 3 local times, 2027-03-28T02:00:00 to 2027-03-28T02:40:00, at 2027-03-28T01:00:00Z".
+    package var description: String {
+        let times =
+            count == 1
+            ? "the local time \(first.iso8601)" : "\(count) local times, \(first.iso8601) to \(last.iso8601),"
+        return "the clocks leave out \(times) at \(transition.instant.rfc3339)"
+    }
+}
+
 extension Recurrence {
     /// What a change of the clocks did to an occurrence; nil where nothing was, and for an instant that is none.
     ///

@@ -61,7 +61,7 @@ struct ChangeRunner: Sendable {
             follow(change, ids)
             guard !change.recalled.isEmpty else { return Self.reply(envelope, change.reply, inFlight: nil) }
             let inFlight = await RecallWait(session: session).wait(for: change.recalled)
-            // Whatever is open still is found by the hourly search.
+            // Whatever is open still is asked after.
             if change.mayBeOver, let id = change.schedule { try? await session.exhaustIdle([id]) }
             let reply = Self.reply(envelope, change.reply, inFlight: inFlight)
             if let requestID = options.requestID {

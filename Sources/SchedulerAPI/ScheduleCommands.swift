@@ -70,9 +70,10 @@ struct ScheduleDefinitions: Sendable {
             else { throw limitReached(request.namespace) }
             var change = Change()
             change.schedule = id
+            change.audit(entry("created", view, before: nil, options, at: now))
+            change.tellRemoved(after: now, of: compiled, &timer, at: now)
             change.write(ScheduleTable.insert(schedule))
             change.write(TimerTable.insert(timer, priority: schedule.definition.priority))
-            change.audit(entry("created", view, before: nil, options, at: now))
             change.hints = isSoon(timer.nextFireAt, now)
             change.reply = { [view] in $0.schedule(view) }
             return change
@@ -122,9 +123,12 @@ struct ScheduleDefinitions: Sendable {
                 schedule: schedule, timer: timer,
                 nextFires: nextFires(compiled.planner, schedule, now, runCount: timer.runCount))
             view.place(by: compiled, now: now)
+            change.audit(entry("updated", view, before: before, options, at: now))
+            if schedule.generation != old.generation {
+                change.tellRemoved(after: now, of: compiled, &timer, at: now)
+            }
             change.write(ScheduleTable.update(schedule))
             change.write(TimerTable.update(timer, priority: schedule.definition.priority))
-            change.audit(entry("updated", view, before: before, options, at: now))
             if isOver { change.audit(entry("exhausted", view, before: nil, options, at: now)) }
             change.hints = isSoon(timer.nextFireAt, now)
             change.reply = { [view] in $0.schedule(view) }

@@ -60,8 +60,7 @@ struct StateCommands: Sendable {
             held.schedule.state = .paused
             held.schedule.pauseReason = target.options.reason
             held.schedule.touch(now, target.options, request)
-            held.timer.resumeFrom =
-                held.timer.resumeFrom ?? held.timer.nextFireAt?.adding(milliseconds: -held.schedule.spreadOffset)
+            held.timer.resumeFrom = held.timer.position(offset: held.schedule.spreadOffset)
             held.timer.nextFireAt = nil
             held.timer.fireSequence += 1
             held.timer.version = held.schedule.version
@@ -172,7 +171,7 @@ extension Change {
     ) {
         let compiled = session.compiler.compile(schedule)
         let offset = compiled.planner.offset
-        guard let first = timer.resumeFrom ?? timer.nextFireAt?.adding(milliseconds: -offset) else { return }
+        guard let first = timer.position(offset: offset) else { return }
         let reason: SkipReason =
             switch schedule.state {
             case .paused: .paused
@@ -193,9 +192,18 @@ extension Change {
         at now: Instant
     ) {
         let compiled = session.compiler.compile(schedule)
-        let resumed = compiled.planner.resume(from: timer.resumeFrom, now: now, catchUp: catchUp, reason: reason)
+        let passed = timer.resumeFrom
+        let resumed = compiled.planner.resume(from: passed, now: now, catchUp: catchUp, reason: reason)
         if let run = resumed.skipped { skip(run, of: compiled, &timer, by: session.instance, at: now) }
         timer.stand(at: resumed.position)
+        tellRemoved(after: passed, of: compiled, &timer, at: now)
+    }
+
+    /// Tells which local times jumps of the clocks leave out between an instant and where the timer stands.
+    mutating func tellRemoved(
+        after start: Instant?, of schedule: CompiledSchedule, _ timer: inout Timer, at now: Instant
+    ) {
+        for entry in AuditEntry.removals(after: start, of: schedule, &timer, at: now) { audit(entry) }
     }
 
     /// Writes a run of skipped occurrences, with a journal row that owes their events.

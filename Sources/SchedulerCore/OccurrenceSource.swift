@@ -31,6 +31,17 @@ package struct OccurrenceSource: Sendable {
         return latest
     }
 
+    /// The most changes of the clocks that one look tells of: those of at least 15 years.
+    private static let mostRemovals = 32
+
+    /// Local times that match, but that jumps of the clocks between two instants leave out, and for which nothing
+    /// stands: no occurrences, and yet what somebody may wait for (semantics.md §2).
+    package func removedTimes(after start: Instant, through end: Instant) -> [RemovedTimes] {
+        let start = first.map { max($0, start) } ?? start
+        guard start < end else { return [] }
+        return recurrence.removedTimes(after: start, through: end, limit: Self.mostRemovals).filter { !$0.isMadeUp }
+    }
+
     /// How many occurrences lie in `from...through`; arithmetic, whatever the distance.
     package func count(from: Instant, through: Instant) -> Int64 {
         let lower = first.map { max($0, from) } ?? from

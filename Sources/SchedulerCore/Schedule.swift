@@ -270,4 +270,10 @@ package struct Timer: Hashable, Sendable {
         self.version = version
         self.generation = generation
     }
+
+    /// The nominal instant of the first occurrence that is not accounted for.
+    /// - Parameter offset: the schedule's spread, in milliseconds.
+    package func position(offset: Int64) -> Instant? {
+        resumeFrom ?? nextFireAt?.adding(milliseconds: -offset)
+    }
 }

@@ -25,6 +25,7 @@ package final class Session: Sendable {
     package let publisher: Publisher
     package let recorder: Recorder
     package let records: RecordQueue
+    let unended = UnendedSchedules()
     package let claimer: Claimer
     package let recaller: Recaller
     package let rescuer: Rescuer
@@ -79,6 +80,7 @@ package final class Session: Sendable {
             clock: clock, trust: trust, onEnd: { records.add($0) })
         recorder = Recorder(
             instance: instance, queue: records, clock: clock, publisher: publisher, teller: teller,
+            unended: unended,
             onFault: { logger.warning("a record failed, and is tried again", metadata: ["error": "\($0)"]) })
         let membership = try Membership(
             instance: instance, configuration: configuration, bucket: bucket, trust: trust, clock: clock,
@@ -88,7 +90,7 @@ package final class Session: Sendable {
             teller: teller, membership: membership)
         claimer = Claimer(
             instance: instance, configuration: configuration, clock: clock, compiler: compiler,
-            gate: { gate.claim() }, load: { publisher.lateLoad }, logger: logger,
+            gate: { gate.claim() }, load: { publisher.lateLoad }, unended: unended, logger: logger,
             deliver: { fires, skipped in
                 publisher.admit(fires)
                 teller.owe(skipped)
@@ -172,6 +174,7 @@ extension Session {
                 group.addTask { try await Retention(session: self).run() }
                 group.addTask { try await ZoneKeeper(session: self).run() }
                 group.addTask { try await StateKeeper(session: self).run() }
+                group.addTask { try await ExhaustionKeeper(session: self).run() }
                 group.addTask { await self.answerRecalls(requests) }
                 group.addTask { try await self.leaveWhenAsked() }
                 // The first to throw ends all: `waitForAll` would wait for the others first.

@@ -11,7 +11,8 @@ package struct AuditEntry: Sendable {
     package var version: Int64?
     package var namespace: String
     package var name: String?
-    /// The event's name: `created`, `updated`, `paused`, `resumed`, `deleted`, `exhausted`, `invalidated`.
+    /// The event's name: `created`, `updated`, `paused`, `resumed`, `deleted`, `exhausted`, `invalidated`,
+    /// `times_removed`.
     package var action: String
     package var actor: String?
     package var reason: String?
@@ -24,6 +25,17 @@ package struct AuditEntry: Sendable {
         self.namespace = namespace
         self.action = action
         self.fence = fence
+    }
+
+    /// Tells that a jump of the clocks leaves times of a schedule out. The timer's fence is this entry's own.
+    package init(
+        _ removed: RemovedTimes, of timer: Timer, names: (namespace: String, name: String), at now: Instant
+    ) {
+        self.init(at: now, namespace: names.namespace, action: "times_removed", fence: timer.fireSequence)
+        schedule = timer.schedule
+        name = names.name
+        version = timer.version
+        reason = removed.description
     }
 }
 

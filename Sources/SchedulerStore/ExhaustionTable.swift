@@ -4,6 +4,16 @@ package import SchedulerCore
 
 /// Schedules that have fired their last: state, audit and counters, all in the transaction that records the fire.
 package enum ExhaustionTable {
+    /// Joins `open.found`: a lookup for each schedule `s`. With EXISTS the planner may read all executions once instead.
+    private static func openLookup(where isAsked: String = "") -> String {
+        """
+        LEFT JOIN LATERAL (
+            SELECT 1 AS found FROM scheduler.executions e
+            WHERE \(isAsked)e.schedule_id = s.id AND e.id >= \(ClaimTable.openFrom) AND e.state = 'claimed'
+            LIMIT 1) open ON true
+        """
+    }
+
     /// Exhausts those of $1 that are active, have no timer to come and no open execution; with `delete_when_exhausted`
     /// they are deleted. One statement, so that the record transaction gains no round trip by it.
     ///
@@ -15,11 +25,7 @@ package enum ExhaustionTable {
             """
             WITH candidate AS (
                 SELECT s.id FROM scheduler.timers t JOIN scheduler.schedules s ON s.id = t.schedule_id
-                -- A lookup for each schedule: with EXISTS the planner may read all executions once instead.
-                LEFT JOIN LATERAL (
-                    SELECT 1 AS found FROM scheduler.executions e
-                    WHERE \(isAsked)e.schedule_id = s.id AND e.id >= \(ClaimTable.openFrom) AND e.state = 'claimed'
-                    LIMIT 1) open ON true
+                \(openLookup(where: isAsked))
                 WHERE t.schedule_id = ANY ($1::uuid[]) AND t.next_fire_at IS NULL AND s.state = 'active'
                     AND open.found IS NULL),
             ended AS (
@@ -95,6 +101,30 @@ package enum ExhaustionTable {
         guard let row = rows.first, !row.isNull(0) else { return ([], nil) }
         let ids = try row.uuidArray(1).map { ScheduleID(UUIDValue(high: $0.high, low: $0.low)) }
         return (ids, try row.scheduleID(0))
+    }
+
+    static let amongStatement = Statement(
+        "schedules_over_among",
+        """
+        SELECT s.id, open.found IS NOT NULL
+        FROM scheduler.timers t JOIN scheduler.schedules s ON s.id = t.schedule_id
+        \(openLookup())
+        WHERE t.schedule_id = ANY ($1::uuid[]) AND t.next_fire_at IS NULL AND s.state = 'active'
+        """, types: [.uuidArray], isReadOnly: true)
+
+    /// Those of `ids` that have nothing to come: with nothing open either, and with something open still.
+    package static func over(
+        among ids: [ScheduleID], on runner: some StatementRunner
+    ) async throws -> (idle: [ScheduleID], busy: [ScheduleID]) {
+        var found: (idle: [ScheduleID], busy: [ScheduleID]) = ([], [])
+        for row in try await runner.query(amongStatement, [.ids(ids)]) {
+            if try row.bool(1) {
+                found.busy.append(try row.scheduleID(0))
+            } else {
+                found.idle.append(try row.scheduleID(0))
+            }
+        }
+        return found
     }
 
     /// The entries that an exhausting call wrote, to be told.

@@ -30,6 +30,7 @@ package struct EventType: Sendable, Hashable, CustomStringConvertible {
     package static let scheduleDeleted = EventType(.schedule, "deleted")
     package static let scheduleExhausted = EventType(.schedule, "exhausted")
     package static let scheduleInvalidated = EventType(.schedule, "invalidated")
+    package static let scheduleTimesRemoved = EventType(.schedule, "times_removed")
     package static let commandAccepted = EventType(.schedule, "command_accepted")
     package static let commandRejected = EventType(.schedule, "command_rejected")
 
@@ -53,7 +54,7 @@ package struct EventType: Sendable, Hashable, CustomStringConvertible {
     /// Every event that there is, for the documentation and the schemas.
     package static let all: [EventType] = [
         scheduleCreated, scheduleUpdated, schedulePaused, scheduleResumed, scheduleDeleted, scheduleExhausted,
-        scheduleInvalidated, commandAccepted, commandRejected,
+        scheduleInvalidated, scheduleTimesRemoved, commandAccepted, commandRejected,
         executionDelivered, executionRunning, executionSucceeded, executionFailed, executionRetrying,
         executionTimedOut, executionCancelled, executionSkipped, executionDead,
         systemStarted, systemStopping, memberJoined, memberLost, clockSkew, tzdataChanged,

@@ -56,7 +56,9 @@ struct FireExplanation {
         let length = removed.transition.offsetAfter - removed.transition.offsetBefore
         switch policy {
         case .vixie where length > 3 * 3600: return "a gap over 3 hours is not made up"
-        case .vixie: return "an expression whose minute or hour begins with * has no fire there"
+        case .vixie:
+            if case .rrule = recurrence { return "a rule of hours, minutes or seconds has no fire there" }
+            return "an expression whose minute or hour begins with * has no fire there"
         case .skip, .literal, .utc: return "no fire in a gap"
         }
     }

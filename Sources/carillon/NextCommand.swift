@@ -5,20 +5,26 @@ import SchedulerCore
 import Telemetry
 import ZoneData
 
-/// `carillon next`: when a cron expression is due. Needs no server.
+/// `carillon next`: when a cron expression or a recurrence rule is due. Needs no server.
 struct NextCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "next", abstract: "Show when a cron expression is due next.",
+        commandName: "next", abstract: "Show when a cron expression or a recurrence rule is due next.",
         discussion: "Prints one instant a line, RFC 3339 in UTC: carillon next '30 2 * * *' --timezone Europe/Paris")
 
     @Argument(
-        help: "Five fields, six with seconds, seven with a year as well, a nickname such as @daily, or '@every 1h30m'.")
+        help: ArgumentHelp(
+            "Five fields, six with seconds, seven with a year as well, a nickname such as @daily, or '@every 1h30m'.",
+            discussion: "Or a recurrence rule of RFC 5545: 'FREQ=MONTHLY;BYDAY=-1FR;BYHOUR=9;BYMINUTE=0'."))
     var expression: String
 
     @Option(help: "An IANA time zone, from this system's tzdata; UTC by default, or what CRON_TZ= in front says.")
     var timezone: String?
     @Option(help: ArgumentHelp("The instants are later than this one, RFC 3339; now by default.", valueName: "instant"))
     var from: String?
+    @Option(
+        help: ArgumentHelp(
+            "What rules and '@every' begin with, RFC 3339, as a schedule's start_at.", valueName: "instant"))
+    var startAt: String?
     @Option(help: "How many, 1 to 10000.") var count = 5
     @Option(help: "vixie, skip, literal or utc: what happens where clocks are moved.") var dstPolicy = "vixie"
     @Option(help: ArgumentHelp("What H chooses by: a schedule's namespace/name.", valueName: "key"))
@@ -29,10 +35,10 @@ struct NextCommand: ParsableCommand {
 
     func run() throws {
         do throws(NextFires.Fault) {
-            let start = try NextFires.instant(from)
             let fires = NextFires(
                 expression: expression, timezone: timezone, dstPolicy: dstPolicy, hashKey: hashKey, count: count,
-                start: start)
+                start: try NextFires.instant(from, "--from") ?? WallClockText.instant(),
+                startAt: try NextFires.instant(startAt, "--start-at"))
             for line in try explain ? fires.explanation() : fires.lines() { print(line) }
         } catch {
             Console.error(error.lines.joined(separator: "\n"))
@@ -49,29 +55,38 @@ struct NextFires {
     let dstPolicy: String
     var hashKey: String?
     let count: Int
+    /// The instants are later than this one.
     let start: Instant
+    /// What rules and `@every` begin with; nil is `start`, which is then no instant of theirs.
+    var startAt: Instant?
 
     /// What is wrong with a question; the later lines show the place.
     struct Fault: Error {
         let lines: [String]
     }
 
-    /// An instant as a flag has it; nil is now.
-    static func instant(_ text: String?) throws(Fault) -> Instant {
-        guard let text else { return WallClockText.instant() }
+    /// An instant as a flag has it.
+    static func instant(_ text: String?, _ flag: String) throws(Fault) -> Instant? {
+        guard let text else { return nil }
         guard let instant = Instant(rfc3339: text) else {
-            throw Fault(lines: ["--from: expected an instant such as 2026-11-21T07:40:00Z, got '\(text)'"])
+            throw Fault(lines: ["\(flag): expected an instant such as 2026-11-21T07:40:00Z, got '\(text)'"])
         }
         return instant
     }
 
     func lines() throws(Fault) -> [String] {
-        try recurrence().recurrence.fires(after: start, count: count).map { Self.text($0) }
+        try recurrence().recurrence.fires(after: lower, count: count).map { Self.text($0) }
     }
 
     func explanation() throws(Fault) -> [String] {
         let (recurrence, zone, policy) = try recurrence()
-        return FireExplanation(recurrence: recurrence, zone: zone, policy: policy).lines(after: start, count: count)
+        return FireExplanation(recurrence: recurrence, zone: zone, policy: policy).lines(after: lower, count: count)
+    }
+
+    /// Nothing comes before what the expression begins with.
+    private var lower: Instant {
+        guard let startAt, startAt > start else { return start }
+        return Instant(milliseconds: startAt.milliseconds - 1)
     }
 
     private func recurrence() throws(Fault) -> (recurrence: Recurrence, zone: ZoneRules, policy: DSTPolicy) {
@@ -82,6 +97,10 @@ struct NextFires {
             let known = DSTPolicy.allCases.map(\.rawValue).joined(separator: ", ")
             throw Fault(lines: ["--dst-policy: expected one of \(known), got '\(dstPolicy)'"])
         }
+        guard !isRule else {
+            let zone = try rules(of: timezone ?? "UTC")
+            return (.rrule(try rule(zone, policy)), zone, policy)
+        }
         let parsed: CronExpression
         do {
             parsed = try CronExpression(parsing: expression, hash: hashKey.map { Digest.stableNumber(of: $0) })
@@ -90,14 +109,30 @@ struct NextFires {
             throw Fault(lines: place(error.description, error.offset) + hint)
         }
         let zone = try zone(of: parsed)
-        return (Recurrence(parsed, zone: zone, policy: policy, anchor: start), zone, policy)
+        return (Recurrence(parsed, zone: zone, policy: policy, anchor: startAt ?? start), zone, policy)
+    }
+
+    /// No cron expression has this in it.
+    private var isRule: Bool { expression.uppercased().contains("FREQ=") }
+
+    private func rule(_ zone: ZoneRules, _ policy: DSTPolicy) throws(Fault) -> ZonedRule {
+        guard hashKey == nil else { throw Fault(lines: ["--hash-key: a recurrence rule has no H"]) }
+        do {
+            return try ZonedRule(
+                RecurrenceRule(parsing: expression), zone: zone, policy: policy, start: startAt ?? start,
+                includesStart: startAt != nil)
+        } catch { throw Fault(lines: place(error.description, error.offset)) }
     }
 
     private func zone(of parsed: CronExpression) throws(Fault) -> ZoneRules {
         if let prefix = parsed.timezone, let timezone, prefix != timezone {
             throw Fault(lines: ["--timezone: '\(timezone)' is another than '\(prefix)' in front of the expression"])
         }
-        do { return try ZoneDatabase().rules(for: parsed.timezone ?? timezone ?? "UTC") } catch {
+        return try rules(of: parsed.timezone ?? timezone ?? "UTC")
+    }
+
+    private func rules(of name: String) throws(Fault) -> ZoneRules {
+        do { return try ZoneDatabase().rules(for: name) } catch {
             guard let prefix = CronExpression.zonePrefix(of: expression) else {
                 throw Fault(lines: ["--timezone: \(error)"])
             }

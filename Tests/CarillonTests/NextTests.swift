@@ -146,4 +146,30 @@ import Testing
         ).explanation()
         #expect(lines == expected)
     }
+
+    @Test func aRuleIsReadAsOne() throws {
+        let start = try #require(Instant(rfc3339: "2026-03-27T12:00:00Z"))
+        func next(_ rule: String, startAt: String? = nil, key: String? = nil) throws -> NextFires {
+            NextFires(
+                expression: rule, timezone: "Europe/Paris", dstPolicy: "vixie", hashKey: key, count: 2, start: start,
+                startAt: try startAt.map { try #require(Instant(rfc3339: $0)) })
+        }
+        #expect(
+            try next("FREQ=DAILY;BYHOUR=2;BYMINUTE=30;BYSECOND=0").explanation() == [
+                "# Every day at 02:30, in Europe/Paris (dst_policy vixie)",
+                "2026-03-28T01:30:00Z  2026-03-28T02:30:00 CET",
+                "2026-03-29T01:00:00Z  2026-03-29T03:00:00 CEST  gap: the clocks go from 02:00 to 03:00, there is no "
+                    + "02:30; vixie: fires once, at the first instant after the gap",
+            ])
+        // An occurrence of a rule that begins with it, and none of one that begins with the question.
+        #expect(
+            try next("rrule:freq=weekly;count=2", startAt: "2026-03-27T12:00:00Z").lines() == ["2026-04-03T11:00:00Z"])
+        #expect(
+            try next("FREQ=WEEKLY", startAt: "2026-04-01T12:00:00Z").lines()
+                == ["2026-04-01T12:00:00Z", "2026-04-08T12:00:00Z"])
+        let fault = #expect(throws: NextFires.Fault.self) { try next("FREQ=DAILY;BYHOUR=24").lines() }
+        #expect(fault?.lines[1...] == ["  FREQ=DAILY;BYHOUR=24", "                    ^"])
+        let key = #expect(throws: NextFires.Fault.self) { try next("FREQ=DAILY", key: "a/b").lines() }
+        #expect(key?.lines.first?.hasPrefix("--hash-key") == true)
+    }
 }

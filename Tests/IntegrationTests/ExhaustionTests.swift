@@ -58,6 +58,44 @@ extension Integration {
             await fixture.stop()
         }
 
+        @Test("An earlier occurrence, open elsewhere when the last one is recorded, keeps it active until it ends")
+        func earlierOpenElsewhere() async throws {
+            let fixture = try await ServiceFixture.start()
+            try await fixture.makeStream()
+            let instance = try await fixture.startInstance("first")
+            let body = #"""
+                {"name":"late","schedule_type":"interval","interval_seconds":0.1,"max_runs":20,\
+                "target_command":"demo.js.a"}
+                """#
+            let id = try await fixture.done("schedule.create", body).id
+            // Another instance's, in a claim that nobody rescues.
+            try await fixture.database.execute(
+                script: """
+                    INSERT INTO scheduler.executions (id, schedule_id, claimed_by, scheduled_for, due_at, claimed_at,
+                        fence, schedule_version, missed_count, attempt, generation, state, origin, trigger)
+                    SELECT x.id, '\(id)', gen_random_uuid(), now(), now(), now(), 1, 1, 0, 1, 1, 'claimed', 'time', 'interval'
+                    FROM (SELECT (lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint), 12, '0')
+                        || '80008000000000000000')::uuid AS id) x;
+                    INSERT INTO scheduler.claims (id, instance, claimed_at, oldest, executions)
+                    SELECT gen_random_uuid(), gen_random_uuid(), now(), id, ARRAY[id] FROM scheduler.executions
+                    WHERE id::text LIKE '%-8000-8000-000000000000'
+                    """)
+            let delivered = "SELECT count(*) FROM scheduler.executions WHERE state = 'delivered'"
+            #expect(await fixture.waits(.seconds(20), until: delivered, is: 20))
+            #expect(try await fixture.rows("SELECT state FROM scheduler.schedules") == [["active"]])
+            try await fixture.database.execute(
+                script: """
+                    UPDATE scheduler.executions SET state = 'delivered' WHERE state = 'claimed';
+                    DELETE FROM scheduler.claims
+                    """)
+            let over = "SELECT count(*) FROM scheduler.schedules WHERE state = 'exhausted'"
+            #expect(await fixture.waits(.seconds(20), until: over, is: 1))
+            #expect(await fixture.waits(until: "SELECT count(*) FROM scheduler.outbox", is: 0))
+            #expect(try await fixture.events(of: id).suffix(1) == ["schedule exhausted"])
+            #expect(await instance.stop())
+            await fixture.stop()
+        }
+
         @Test("max_runs lowered to what was fired exhausts at once")
         func loweredLimit() async throws {
             let fixture = try await SharedSystem.running.fixture

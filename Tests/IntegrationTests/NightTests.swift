@@ -11,8 +11,10 @@ extension Integration {
     @Suite("A night in which the clocks are moved", .serialized, .timeLimit(.minutes(4))) struct NightTests {
         /// In both, Vienna and London move by an hour at 01:00 UTC, and Troll by two.
         private static let nights = [
-            (name: "repeat", from: "2026-10-24T23:20:00Z", to: "2026-10-25T03:10:00Z"),
-            (name: "gap", from: "2027-03-27T23:20:00Z", to: "2027-03-28T03:10:00Z"),
+            (name: "repeat", from: "2026-10-24T23:20:00Z", to: "2026-10-25T03:10:00Z", removing: 0),
+            // Of the schedules below, those with times in the gap that nothing stands for: 10 in Vienna, 10 in London and
+            // 12 in Troll.
+            (name: "gap", from: "2027-03-27T23:20:00Z", to: "2027-03-28T03:10:00Z", removing: 32),
         ]
         private static let zones = ["Europe/Vienna", "Europe/London", "Antarctica/Troll"]
         private static let expressions = [
@@ -54,8 +56,20 @@ extension Integration {
             for (subject, instants) in promised {
                 #expect(seen[subject, default: []].sorted() == instants, "\(night.name) \(subject)")
             }
+            try await checkRemovals(night.removing, on: fixture)
             #expect(await instance.stop())
             await fixture.stop()
+        }
+
+        /// One event for each schedule of which the night's gap removed times.
+        private func checkRemovals(_ expected: Int, on fixture: ServiceFixture) async throws {
+            #expect(await fixture.waits(until: "SELECT count(*) FROM scheduler.outbox", is: 0))
+            let told = try await fixture.messages(of: "SCHEDULER_EVENTS").map(\.subject)
+                .filter { $0.contains(".schedule.times_removed.") }
+            #expect(told.count == expected && Set(told).count == expected)
+            let reasons = try await fixture.rows(
+                "SELECT DISTINCT reason FROM scheduler.audit_log WHERE action = 'times_removed'")
+            for reason in reasons { #expect(reason[0]?.hasSuffix(" at 2027-03-28T01:00:00.000000Z") == true) }
         }
 
         /// Creates a schedule. - Returns: what its preview says up to an instant.

@@ -54,7 +54,10 @@ struct ClaimBatch {
     private(set) var held: [FreezeID: [Int]] = [:]
 
     /// Schedules whose last occurrence was skipped: no record will come that could exhaust them.
-    private var over: [ScheduleID] = []
+    private(set) var over: [ScheduleID] = []
+
+    /// What jumps of the clocks left out between an occurrence and the next one.
+    private var removals: [AuditEntry] = []
 
     var executionIDs: [ExecutionID] { openings.map(\.id) + skipped.map(\.execution.id) }
 
@@ -85,9 +88,11 @@ struct ClaimBatch {
             // All of them, not the latest alone: what catches up yields to what is on time, and ends after it.
             planned.append((fire, schedule, plan.isLast))
         }
+        let passed = timer.position(offset: schedule.planner.offset)
         timer.nextFireAt = plan.nextFireAt
         timer.resumeFrom = plan.resumeFrom
         timer.runCount = plan.runCount
+        removals += AuditEntry.removals(after: passed, of: schedule, &timer, at: now)
         if let freeze = plan.heldBy { held[freeze, default: []].append(timers.count) }
         timers.append(timer)
         if plan.isLast, plan.fires.isEmpty { over.append(schedule.id) }
@@ -197,6 +202,7 @@ struct ClaimBatch {
         let ids = executionIDs
         if !ids.isEmpty { writes += [ClaimTable.insert(id, by: instance, at: now, executions: ids)] }
         if !over.isEmpty { writes.exhaustIdle(over.sorted(), at: now) }
+        for removal in removals { writes.audit(removal) }
         for parked in parked {
             writes += InvalidTable.invalidate(parked.timer, fault: parked.fault, at: now)
             guard let names = parked.names else { continue }

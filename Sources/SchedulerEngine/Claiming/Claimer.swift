@@ -47,6 +47,7 @@ package final class Claimer: Sendable {
     private let compiler: ScheduleCompiler
     private let gate: @Sendable () -> ClaimGate
     private let deliver: @Sendable (_ fires: [Fire], _ skipped: [EventTeller.Owed]) -> Void
+    private let unended: UnendedSchedules
     private let load: @Sendable () -> (late: Int, misfired: Int)
     private let logger: Logger
     private let freezes = FreezeBoard()
@@ -66,9 +67,11 @@ package final class Claimer: Sendable {
     package init(
         instance: InstanceID, configuration: EngineConfiguration, clock: PostgresClock, compiler: ScheduleCompiler,
         gate: @escaping @Sendable () -> ClaimGate, load: @escaping @Sendable () -> (late: Int, misfired: Int),
-        logger: Logger, deliver: @escaping @Sendable (_ fires: [Fire], _ skipped: [EventTeller.Owed]) -> Void
+        unended: UnendedSchedules, logger: Logger,
+        deliver: @escaping @Sendable (_ fires: [Fire], _ skipped: [EventTeller.Owed]) -> Void
     ) {
         self.logger = logger
+        self.unended = unended
         self.instance = instance
         self.configuration = configuration
         self.clock = clock
@@ -319,6 +322,8 @@ extension Claimer {
                 level: parked.names == nil ? .error : .notice, "a schedule cannot be fired, and is set aside",
                 metadata: ["schedule": "\(parked.timer.schedule)", "reason": "\(parked.fault)"])
         }
+        // An earlier occurrence may be open elsewhere.
+        unended.add(batch.over)
         let (fires, claim) = batch.fires()
         deliver(fires, batch.skipEvents(claim) + changes)
     }

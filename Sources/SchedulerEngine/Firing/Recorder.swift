@@ -102,17 +102,19 @@ package final class Recorder: Sendable {
     private let clock: PostgresClock
     private let publisher: Publisher
     private let teller: EventTeller
+    private let unended: UnendedSchedules
     private let onFault: @Sendable (any Error) -> Void
 
     package init(
         instance: InstanceID, queue: RecordQueue, clock: PostgresClock, publisher: Publisher, teller: EventTeller,
-        onFault: @escaping @Sendable (any Error) -> Void
+        unended: UnendedSchedules, onFault: @escaping @Sendable (any Error) -> Void
     ) {
         self.instance = instance
         self.queue = queue
         self.clock = clock
         self.publisher = publisher
         self.teller = teller
+        self.unended = unended
         self.onFault = onFault
     }
 
@@ -133,9 +135,11 @@ package final class Recorder: Sendable {
         guard !ended.isEmpty || !settled.isEmpty else { return }
         let now = clock.now()
         var exhausted: [(id: Int64, entry: AuditEntry)] = []
+        // Timers before rows, rows in one order: as commands lock them.
+        let over = publisher.schedulesOver(ended).sorted()
         do {
             FailPoint.recording.reach()
-            let calls = calls(for: ended, settled, at: now)
+            let calls = calls(for: ended, over, settled, at: now)
             let rows = try await connection.transaction { try await $0.commit(with: calls.all) }
             FailPoint.recorded.reach()
             if let index = calls.exhaustion {
@@ -149,20 +153,20 @@ package final class Recorder: Sendable {
             try await Task.sleep(for: .milliseconds(100))
             return
         }
+        if exhausted.count < over.count { unended.add(Set(over).subtracting(exhausted.compactMap(\.entry.schedule))) }
         publisher.close(ended.map(\.fire))
         teller.owe(ended.map { .execution(ExecutionEvent($0, finishedAt: now), $0.fire.claim) })
         teller.owe(exhausted.map { .change(ScheduleChange($0.entry, auditID: $0.id)) })
     }
 
     /// The writes of one record, and which of them tells who was exhausted.
+    /// - Parameter over: the schedules that may have fired their last.
     private func calls(
-        for ended: [EndedFire], _ settled: EventTeller.Settled, at now: Instant
+        for ended: [EndedFire], _ over: [ScheduleID], _ settled: EventTeller.Settled, at now: Instant
     ) -> (all: [Call], exhaustion: Int?) {
         var calls = [InstanceTable.hold(instance)]
         var exhaustion: Int?
         if !ended.isEmpty {
-            // Timers before rows, rows in one order: as commands lock them.
-            let over = publisher.schedulesOver(ended).sorted()
             if !over.isEmpty { calls.append(ExhaustionTable.lock(over)) }
             let endings = ended.map(\.ending).sorted { $0.id < $1.id }
             calls.append(ExecutionTable.end(endings, by: instance, at: now))

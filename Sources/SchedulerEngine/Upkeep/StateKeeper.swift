@@ -5,8 +5,7 @@ package import SchedulerCore
 import SchedulerStore
 import SchedulerWire
 
-/// Keeps the states of schedules true where no command and no fire does: invalid ones heal when their cause is gone,
-/// and what is over without anybody having noticed is exhausted.
+/// Keeps the states of schedules true where no command and no fire does: invalid ones heal when their cause is gone.
 ///
 /// Every instance does it, without a lock in NATS: each change is made under the schedule's own locks and looks at the
 /// state again, so that whoever comes second finds nothing to do.
@@ -15,27 +14,17 @@ struct StateKeeper: Sendable {
 
     /// Between two looks at the invalid ones.
     private static let round = Duration.seconds(20)
-    /// So many rounds lie between two searches for schedules that are over: an hour.
-    private static let rounds = 180
     private static let invalidPage = 200
-    private static let schedulePage = 1000
 
     /// The service's loop: looks at once, then again and again.
     func run() async throws {
-        var rounds = 0
         while true {
-            do {
-                try await healInvalid()
-                if rounds % Self.rounds == 0 { try await exhaustOver() }
-            } catch  where !(error is CancellationError) {
+            do { try await healInvalid() } catch  where !(error is CancellationError) {
                 session.logger.warning("a look at the schedules failed", metadata: ["error": "\(error)"])
             }
-            rounds += 1
             try await Task.sleep(for: Self.round)
         }
     }
-
-    // MARK: - Invalid ones
 
     /// Looks at all invalid schedules, a page at a time, and heals those whose cause is gone.
     func healInvalid() async throws {
@@ -78,36 +67,6 @@ struct StateKeeper: Sendable {
         session.teller.owe(healed.events + (try rows.map { try healed.writes.owed($0) } ?? []))
         session.logger.notice("a schedule is valid again", metadata: ["schedule": "\(id)"])
         if healed.isSoon { session.hint() }
-    }
-
-    // MARK: - What is over
-
-    /// Exhausts what has nothing to come and nothing open. The record of a schedule's last execution does that as a
-    /// rule; where an earlier one was open on another instance at that moment, nobody asks again.
-    func exhaustOver() async throws {
-        var cursor: ScheduleID?
-        repeat {
-            let after = cursor
-            let page = try await session.pool.withConnection {
-                try await ExhaustionTable.over(after: after, limit: Self.schedulePage, on: $0)
-            }
-            if !page.ids.isEmpty { try await session.exhaustIdle(page.ids) }
-            cursor = page.next
-        } while cursor != nil
-    }
-}
-
-extension Session {
-    /// Exhausts those of `ids` that have nothing to come and nothing open, and tells it.
-    package func exhaustIdle(_ ids: [ScheduleID]) async throws {
-        let sorted = ids.sorted()
-        var writes = Writes([InstanceTable.hold(instance), ExhaustionTable.lock(sorted)])
-        writes.exhaustIdle(sorted, at: clock.now())
-        let calls = writes.calls
-        let rows = try await pool.withConnection { connection in
-            try await connection.transaction { try await $0.commit(with: calls) }
-        }
-        teller.owe(try writes.owed(rows))
     }
 }
 

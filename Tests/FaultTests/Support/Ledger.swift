@@ -64,7 +64,7 @@ struct Ledger: Sendable {
         }
     }
 
-    /// Waits until everything of a load is terminal and told, and nothing is owed any more.
+    /// Waits until everything of a load is terminal and told, its schedules are over, and nothing is owed any more.
     static func settled(
         _ fixture: ServiceFixture, _ load: Load, within limit: Duration = .seconds(30),
         sourceLocation: SourceLocation = #_sourceLocation
@@ -76,14 +76,19 @@ struct Ledger: Sendable {
                 let row = try? await fixture.rows(
                     """
                     SELECT coalesce(sum(e.range_count) FILTER (WHERE e.state <> 'claimed'), 0)::text,
-                        (SELECT count(*) FROM scheduler.claims)::text, (SELECT count(*) FROM scheduler.outbox)::text
+                        (SELECT count(*) FROM scheduler.claims)::text, (SELECT count(*) FROM scheduler.outbox)::text,
+                        (SELECT count(*) FROM scheduler.schedules
+                         WHERE namespace = '\(load.namespace)' AND state = 'active')::text
                     FROM scheduler.executions e JOIN scheduler.schedules s ON s.id = e.schedule_id
                     WHERE s.namespace = '\(load.namespace)'
                     """
                 ).first
             else { return false }
-            state = "\(row[0] ?? "") of \(load.total) terminal, \(row[1] ?? "") claims, \(row[2] ?? "") outbox rows"
-            return row[0].flatMap { Int($0) } ?? 0 >= load.total && row[1] == "0" && row[2] == "0"
+            state = """
+                \(row[0] ?? "") of \(load.total) terminal, \(row[1] ?? "") claims, \(row[2] ?? "") outbox rows, \
+                \(row[3] ?? "") schedules active
+                """
+            return row[0].flatMap { Int($0) } ?? 0 >= load.total && row[1...3] == ["0", "0", "0"]
         }
         #expect(isSettled, "after \(limit): \(state)", sourceLocation: sourceLocation)
     }
