@@ -156,7 +156,8 @@ import Testing
         }
         #expect(
             try next("FREQ=DAILY;BYHOUR=2;BYMINUTE=30;BYSECOND=0").explanation() == [
-                "# Every day at 02:30, in Europe/Paris (dst_policy vixie)",
+                "# By FREQ=DAILY;BYHOUR=2;BYMINUTE=30;BYSECOND=0, from 2026-03-27T12:00:00Z, in Europe/Paris "
+                    + "(dst_policy vixie)",
                 "2026-03-28T01:30:00Z  2026-03-28T02:30:00 CET",
                 "2026-03-29T01:00:00Z  2026-03-29T03:00:00 CEST  gap: the clocks go from 02:00 to 03:00, there is no "
                     + "02:30; vixie: fires once, at the first instant after the gap",

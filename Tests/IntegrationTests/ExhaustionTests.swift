@@ -64,7 +64,7 @@ extension Integration {
             try await fixture.makeStream()
             let instance = try await fixture.startInstance("first")
             let body = #"""
-                {"name":"late","schedule_type":"interval","interval_seconds":0.1,"max_runs":20,\
+                {"name":"late","schedule_type":"interval","interval_seconds":0.1,"max_runs":20,\#
                 "target_command":"demo.js.a"}
                 """#
             let id = try await fixture.done("schedule.create", body).id
@@ -85,7 +85,7 @@ extension Integration {
             #expect(try await fixture.rows("SELECT state FROM scheduler.schedules") == [["active"]])
             try await fixture.database.execute(
                 script: """
-                    UPDATE scheduler.executions SET state = 'delivered' WHERE state = 'claimed';
+                    UPDATE scheduler.executions SET state = 'delivered', finished_at = now() WHERE state = 'claimed';
                     DELETE FROM scheduler.claims
                     """)
             let over = "SELECT count(*) FROM scheduler.schedules WHERE state = 'exhausted'"

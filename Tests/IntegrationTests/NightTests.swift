@@ -1,6 +1,7 @@
 import Glibc
 import JSONText
 import LocalServers
+import NATSClient
 import PostgresClient
 import Recurrence
 import ServiceFixture

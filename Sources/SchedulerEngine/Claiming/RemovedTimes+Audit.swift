@@ -1,4 +1,4 @@
-import Recurrence
+package import Recurrence
 package import SchedulerCore
 package import SchedulerStore
 

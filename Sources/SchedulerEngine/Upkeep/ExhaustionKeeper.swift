@@ -1,5 +1,5 @@
 import PostgresClient
-import SchedulerCore
+package import SchedulerCore
 import SchedulerStore
 
 /// Exhausts what has nothing to come and nothing open, where the record of a schedule's last execution could not:

@@ -1,7 +1,7 @@
 import Logging
 import PostgresClient
 import Recurrence
-package import SchedulerCore
+import SchedulerCore
 import SchedulerStore
 import SchedulerWire
 

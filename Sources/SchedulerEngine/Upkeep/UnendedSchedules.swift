@@ -1,4 +1,4 @@
-import SchedulerCore
+package import SchedulerCore
 import Synchronization
 
 /// Schedules whose last occurrence is written down, but that an earlier one may keep active: one that was still open
