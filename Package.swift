@@ -52,7 +52,7 @@ let package = Package(
 
         // The faces of the system's libraries and files; they know nothing of scheduling.
         module("ZoneData", ["Recurrence"]),
-        module("NATSClient", ["CNATS"]),
+        module("NATSClient", ["CLinux", "CNATS"]),
         module("KeyValueLock", ["NATSClient"]),
         module("PostgresClient", ["CPostgres"]),
         module("Migrations", ["PostgresClient"]),

@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #endif
 #include <pthread.h>
+#include <sched.h>
 #include <sys/prctl.h>
 
 extern int pthread_setname_np(pthread_t thread, const char *name);
@@ -13,6 +14,13 @@ extern int pthread_setname_np(pthread_t thread, const char *name);
 // The calling thread's sleeps end within `nanoseconds` of their time; the default is 50 µs, which saves power.
 static inline int carillon_set_timer_slack(unsigned long nanoseconds) {
     return prctl(PR_SET_TIMERSLACK, nanoseconds, 0, 0, 0);
+}
+
+// The calling thread, and those that it makes from now on, do not interrupt others when they wake; or do so again.
+// Returns 0 if that is so.
+static inline int carillon_set_batch(int is_batch) {
+    struct sched_param parameters = {0};
+    return sched_setscheduler(0, is_batch ? SCHED_BATCH : SCHED_OTHER, &parameters);
 }
 
 #endif

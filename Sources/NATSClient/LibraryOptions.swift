@@ -8,7 +8,7 @@ final class LibraryOptions {
     /// - Throws: `.invalidConfiguration` with libnats' own word for it.
     init(_ configuration: NATSConfiguration, identity: UInt64) throws(NATSError) {
         var created: OpaquePointer?
-        guard natsOptions_Create(&created) == NATS_OK, let created else {
+        guard LibraryThreads.status == NATS_OK, natsOptions_Create(&created) == NATS_OK, let created else {
             throw NATSError(.library(status: NATS_NO_MEMORY.rawValue), "libnats gave no options object.")
         }
         pointer = created

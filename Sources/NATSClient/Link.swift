@@ -12,6 +12,7 @@ final class Link: @unchecked Sendable {
     let generation: UInt32
     private let identity: UInt64
     private let subscriptions = Mutex<[UInt]>([])
+    private let spent = Mutex(SpentMessages())
 
     init(_ pointer: OpaquePointer, generation: UInt32, identity: UInt64) {
         self.pointer = pointer
@@ -83,7 +84,8 @@ final class Link: @unchecked Sendable {
                 return natsMsgHeader_Set(message, start, start + headers.lastNameEnd + 2)
             }
             if status == NATS_OK { status = natsConnection_PublishMsg(pointer, message) }
-            natsMsg_Destroy(message)
+            let address = UInt(bitPattern: message)
+            spent.withLock { $0.add(address, size: payload.count) }
             return status
         }
     }

@@ -6,31 +6,17 @@ final class SubscriptionEntry: Sendable {
     typealias Deliver = @Sendable (borrowing IncomingMessage) -> Void
 
     /// What libnats gives back with each message. Held by libnats' subscription until its thread is done.
-    ///
-    /// Destroying a message wakes libnats' collector thread if it has nothing else to do: one by one, that was a switch
-    /// of threads a message. So they are destroyed a burst at a time.
     private final class Box: @unchecked Sendable {
         // SAFETY: `spent` is touched by the one thread that delivers for a libnats subscription, and by `deinit`.
-        private static let mostSpent = 64
-        private static let mostBytes = 4096
-
         let deliver: Deliver
-        private var spent: [OpaquePointer] = []
+        private var spent = SpentMessages()
 
         init(_ deliver: @escaping Deliver) { self.deliver = deliver }
 
-        deinit { destroySpent() }
-
         func take(_ message: OpaquePointer, of subscription: OpaquePointer) {
             deliver(IncomingMessage(message: message, subscription: subscription))
-            spent.append(message)
-            let isLarge = natsMsg_GetDataLength(message) > Self.mostBytes
-            if isLarge || spent.count >= Self.mostSpent || IncomingMessage.isIdle(subscription) { destroySpent() }
-        }
-
-        private func destroySpent() {
-            for message in spent { natsMsg_Destroy(message) }
-            spent.removeAll(keepingCapacity: true)
+            spent.add(UInt(bitPattern: message), size: Int(natsMsg_GetDataLength(message)))
+            if IncomingMessage.isIdle(subscription) { spent.destroyAll() }
         }
     }
 
