@@ -36,9 +36,9 @@ package final class JetStreamPublisher: ConnectionObserver {
     private struct Batch {
         static let limit = 256
         /// Nanoseconds: acknowledgements that come this close together are a rush.
-        static let busy: Int64 = 2_000_000
+        static let busy: Int64 = 5_000_000
         /// Microseconds that the last one in a rush waits for more.
-        static let linger: UInt32 = 500
+        static let linger: UInt32 = 2000
         var reader = PubAckReader()
         var acknowledgements: [(ticket: InFlightTable.Ticket, outcome: PublishOutcome)] = []
         /// When the last ones were told, on the monotonic clock.

@@ -19,9 +19,64 @@ package enum FireClass: Int, Sendable, CaseIterable {
 /// nothing starves; among equals, the earlier due time.
 package struct FireQueue<Item> {
     /// Waiting this long lifts an occurrence by one level.
-    package static var agingMilliseconds: Int64 { 5000 }
+    package static var agingMilliseconds: Int64 { FireOrder.agingMilliseconds }
 
-    /// An entry of the heap. Plain numbers: what is sifted up and down is not counted as a reference each time.
+    private var order = FireOrder()
+    /// The items by the order's slots, nil in `free` ones.
+    private var items: [Item?] = []
+    private var free: [Int32] = []
+
+    package init() {}
+
+    package var count: Int { order.count }
+
+    /// Occurrences that are due and have not been taken.
+    package func readyCount(_ kind: FireClass) -> Int { order.readyCounts[kind.rawValue] }
+
+    /// When the next one becomes due, in milliseconds since 1970.
+    package var nextDueAt: Instant? { order.nextDueAt.map { Instant(milliseconds: $0) } }
+
+    /// - Parameter priority: 0 to 9; others count as the nearer bound.
+    package mutating func insert(_ item: Item, dueAt: Instant, priority: Int16, kind: FireClass) {
+        let slot: Int32
+        if let last = free.popLast() {
+            slot = last
+            items[Int(slot)] = item
+        } else {
+            slot = Int32(items.count)
+            items.append(item)
+        }
+        order.insert(slot, dueAt: dueAt.milliseconds, priority: priority, kind: kind)
+    }
+
+    /// Moves what has become due from the heap to its lane.
+    package mutating func ripen(now: Instant) { order.ripen(now: now.milliseconds) }
+
+    /// Takes the occurrence of a class whose turn it is; call ``ripen(now:)`` first.
+    package mutating func take(_ kind: FireClass, now: Instant) -> Item? {
+        guard let slot = order.take(kind, now: now.milliseconds) else { return nil }
+        let item = items[Int(slot)]
+        items[Int(slot)] = nil
+        free.append(slot)
+        return item
+    }
+
+    /// Takes everything out, for a member that was fenced or that hands its claims over.
+    package mutating func removeAll() -> [Item] {
+        let removed = items.compactMap { $0 }
+        self = FireQueue()
+        return removed
+    }
+}
+
+extension FireQueue: Sendable where Item: Sendable {}
+
+/// The order of a ``FireQueue``, over slots instead of items: plain numbers, so that what is sifted up and down is not
+/// counted as a reference each time, and code that is compiled once for the one type it has.
+struct FireOrder: Sendable {
+    static let agingMilliseconds: Int64 = 5000
+
+    /// An entry of the heap.
     private struct Waiting: Comparable {
         let dueAt: Int64
         let order: UInt64
@@ -35,82 +90,46 @@ package struct FireQueue<Item> {
         static func == (left: Waiting, right: Waiting) -> Bool { left.order == right.order }
     }
 
-    private var waiting = Heap<Waiting>()
-    /// The items of the heap's entries by slot, nil in `free` slots.
-    private var items: [Item?] = []
-    private var free: [Int32] = []
-    private var lanes: [Deque<(dueAt: Int64, item: Item)>]
-    private var readyCounts = [Int](repeating: 0, count: FireClass.allCases.count)
-    private var order: UInt64 = 0
-
-    package init() {
-        lanes = Array(repeating: [], count: FireClass.allCases.count * 10)
+    private struct Ripe {
+        let dueAt: Int64
+        let slot: Int32
     }
 
-    package var count: Int { waiting.count + readyCounts.reduce(0, +) }
+    private var waiting = Heap<Waiting>()
+    private var lanes = [Deque<Ripe>](repeating: [], count: FireClass.allCases.count * 10)
+    private(set) var readyCounts = [Int](repeating: 0, count: FireClass.allCases.count)
+    private var order: UInt64 = 0
 
-    /// Occurrences that are due and have not been taken.
-    package func readyCount(_ kind: FireClass) -> Int { readyCounts[kind.rawValue] }
+    var count: Int { waiting.count + readyCounts.reduce(0, +) }
 
-    /// When the next one becomes due, in milliseconds since 1970.
-    package var nextDueAt: Instant? { waiting.min.map { Instant(milliseconds: $0.dueAt) } }
+    var nextDueAt: Int64? { waiting.min?.dueAt }
 
-    /// - Parameter priority: 0 to 9; others count as the nearer bound.
-    package mutating func insert(_ item: Item, dueAt: Instant, priority: Int16, kind: FireClass) {
+    mutating func insert(_ slot: Int32, dueAt: Int64, priority: Int16, kind: FireClass) {
         let lane = kind.rawValue * 10 + min(9, max(0, Int(priority)))
-        waiting.insert(
-            Waiting(dueAt: dueAt.milliseconds, order: order, lane: Int32(lane), slot: store(item)))
+        waiting.insert(Waiting(dueAt: dueAt, order: order, lane: Int32(lane), slot: slot))
         order &+= 1
     }
 
-    private mutating func store(_ item: Item) -> Int32 {
-        guard let slot = free.popLast() else {
-            items.append(item)
-            return Int32(items.count - 1)
-        }
-        items[Int(slot)] = item
-        return slot
-    }
-
-    private mutating func removeItem(_ slot: Int32) -> Item? {
-        let item = items[Int(slot)]
-        items[Int(slot)] = nil
-        free.append(slot)
-        return item
-    }
-
-    /// Moves what has become due from the heap to its lane.
-    package mutating func ripen(now: Instant) {
-        while let next = waiting.min, next.dueAt <= now.milliseconds {
+    mutating func ripen(now: Int64) {
+        while let next = waiting.min, next.dueAt <= now {
             let ripe = waiting.removeMin()
-            guard let item = removeItem(ripe.slot) else { continue }
-            lanes[Int(ripe.lane)].append((ripe.dueAt, item))
+            lanes[Int(ripe.lane)].append(Ripe(dueAt: ripe.dueAt, slot: ripe.slot))
             readyCounts[Int(ripe.lane) / 10] += 1
         }
     }
 
-    /// Takes the occurrence of a class whose turn it is; call ``ripen(now:)`` first.
-    package mutating func take(_ kind: FireClass, now: Instant) -> Item? {
+    mutating func take(_ kind: FireClass, now: Int64) -> Int32? {
         guard readyCounts[kind.rawValue] > 0 else { return nil }
         var best: (lane: Int, level: Int64, dueAt: Int64)?
         for priority in 0..<10 {
             let lane = kind.rawValue * 10 + priority
             guard let head = lanes[lane].first else { continue }
-            let level = Int64(priority) + max(0, now.milliseconds - head.dueAt) / Self.agingMilliseconds
+            let level = Int64(priority) + max(0, now - head.dueAt) / Self.agingMilliseconds
             if let best, (best.level, -best.dueAt) > (level, -head.dueAt) { continue }
             best = (lane, level, head.dueAt)
         }
         guard let best, let head = lanes[best.lane].popFirst() else { return nil }
         readyCounts[kind.rawValue] -= 1
-        return head.item
-    }
-
-    /// Takes everything out, for a member that was fenced or that hands its claims over.
-    package mutating func removeAll() -> [Item] {
-        let removed = items.compactMap { $0 } + lanes.flatMap { $0.map(\.item) }
-        self = FireQueue()
-        return removed
+        return head.slot
     }
 }
-
-extension FireQueue: Sendable where Item: Sendable {}

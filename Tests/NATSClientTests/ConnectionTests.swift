@@ -27,6 +27,26 @@ import Testing
         #expect(await iterator.next() == nil)
     }
 
+    /// Timers, callbacks and the collector; the connection's own threads are ordinary ones, as is the one that connected.
+    @Test func theLibrarysThreadsInterruptNobody() async throws {
+        let server = try await NATSServer.running()
+        defer { withExtendedLifetime(server) {} }
+        let connection = try await server.connect()
+        let batch: Int32 = 3
+        let tasks = try #require(opendir("/proc/self/task"))
+        defer { closedir(tasks) }
+        var policies: [Int32] = []
+        while let entry = readdir(tasks) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if let thread = pid_t(name) { policies.append(sched_getscheduler(thread)) }
+        }
+        #expect((1...4).contains(policies.count { $0 == batch }))
+        #expect(policies.count { $0 == SCHED_OTHER } > 4)
+        await connection.close()
+    }
+
     @Test func requestsGetTheirOwnReplies() async throws {
         let server = try await NATSServer.running()
         defer { withExtendedLifetime(server) {} }

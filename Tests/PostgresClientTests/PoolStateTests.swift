@@ -80,7 +80,7 @@ struct PoolStateTests {
 
     /// Every slot is idle or leased, never both; nobody waits while a slot is idle.
     @Test(arguments: 0..<50 as Range<UInt64>) func whateverHappensSlotsAreConserved(_ seed: UInt64) {
-        var random = SeededGenerator(state: seed)
+        var random = SeededGenerator(seed: seed)
         var state = PoolState(size: 3, maximumWaiters: 4)
         for _ in 0..<500 {
             switch UInt8.random(in: 0..<3, using: &random) {
@@ -106,18 +106,5 @@ struct PoolStateTests {
         #expect(policy.wait(after: 1, error, jitter: 1) == (isRetried ? .milliseconds(10) : nil))
         #expect(policy.wait(after: 2, error, jitter: 1) == (isRetried ? .milliseconds(15) : nil))
         #expect(policy.wait(after: 3, error, jitter: 1) == nil)
-    }
-}
-
-/// SplitMix64.
-struct SeededGenerator: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ (mixed >> 31)
     }
 }

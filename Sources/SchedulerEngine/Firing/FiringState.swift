@@ -23,6 +23,7 @@ struct FiringState {
 
     let bounds: Bounds
     private var queue = FireQueue<Fire>()
+    private var gathering = Gathering()
     private var lane: RetryLane<Subject?, Fire>
     private(set) var held: HeldFires
     private var sent = SentTable()
@@ -130,7 +131,8 @@ extension FiringState {
         if moved >= Self.mostMoved { next = monotonic }
         if let at = lane.nextAt { next = min(next, at) }
         if !unsent.isEmpty { next = min(next, unsentUntil) }
-        return (fires, next)
+        gathering.send(fires.count)
+        return (fires, fires.isEmpty ? max(next, gathering.pause(at: monotonic)) : next)
     }
 
     /// Begins a publish, if the fire still waits: one that was taken back and admitted again stands in the queue twice,
