@@ -21,8 +21,9 @@ struct SteadyCommand: AsyncParsableCommand {
     func run() async throws {
         var medians = Medians()
         for run in 1...runs {
+            // On servers of its own: both begin with empty streams, cold buffers and nothing to write back.
+            let floor = try await floor(of: run)
             let fixture = try await benchFixture()
-            let floor = try await floor(of: run, on: fixture)
             let rate = floor.map { Int($0 * (ofFloor ?? 0)) } ?? rate
             try await measure(run, rate: rate, floor: floor, on: fixture, medians: &medians)
             await fixture.stop()
@@ -31,13 +32,15 @@ struct SteadyCommand: AsyncParsableCommand {
     }
 
     /// Fires a second of the floor, where the rate is a share of it.
-    private func floor(of run: Int, on fixture: ServiceFixture) async throws -> Double? {
+    private func floor(of run: Int) async throws -> Double? {
         guard ofFloor != nil else { return nil }
+        let fixture = try await benchFixture()
         let program = Floor(fixture: fixture)
         try await program.setUp()
         let subscriber = try Arrivals("floor.cmd.>", on: fixture.client, capacity: 1_000_000)
         let speed = try await program.firesPerSecond(["--inflight", "4"])
         subscriber.cancel()
+        await fixture.stop()
         print("run \(run): floor --inflight 4: \(Int(speed)) fires/s")
         return speed
     }
