@@ -134,9 +134,12 @@ extension ZoneTransition {
         return first % 86_400 == 0 || first / 86_400 < end / 86_400
     }
 
-    /// Whether the first difference of two answers lies within a day of this; cronsim's can go back over a repeat.
+    /// Whether the first difference of two answers lies within a day of this; cronsim's can go back over a repeat. Where
+    /// one answer has ended, the other's next time is the difference.
     fileprivate func isNear(_ fires: [Int], _ expected: [Int]) -> Bool {
-        guard let first = zip(fires, expected).first(where: { $0 != $1 }) else { return false }
-        return (-86_400..<86_400).contains(min(first.0, first.1) - seconds)
+        let same = zip(fires, expected).prefix { $0 == $1 }.count
+        let differing = [fires.dropFirst(same).first, expected.dropFirst(same).first].compactMap { $0 }
+        guard let first = differing.min() else { return false }
+        return (-86_400..<86_400).contains(first - seconds)
     }
 }
