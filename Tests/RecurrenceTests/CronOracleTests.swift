@@ -138,10 +138,17 @@ extension CronOracle {
         func expectedFires() throws -> [Int] {
             switch oracle {
             // Both passes of a repeat for all; what a gap leaves out is made up unless the hour is `*`.
-            case .croniter: try Array(Set(fires(.vixie) + fires(.literal)).sorted().prefix(count))
+            case .croniter: try Array(Set(fires(.vixie) + fires(.literal)).sorted().filter(isInItsYears).prefix(count))
             // Debian cron's rule for five fields, none for six.
             case .cronsim: try fires(cron.hasSeconds ? .literal : .vixie)
             }
+        }
+
+        /// A step in the year field ends with the program's years, which may be fewer than ours.
+        private func isInItsYears(_ seconds: Int) -> Bool {
+            guard cron.years != nil else { return true }
+            let shown = seconds + zone.offsetSeconds(at: Instant(milliseconds: Int64(seconds) * 1000))
+            return oracle.dialect.years.contains(WalkedDate(seconds: shown).year)
         }
     }
 }
