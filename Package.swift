@@ -15,6 +15,7 @@ let deque = Target.Dependency.product(name: "DequeModule", package: "swift-colle
 let heap = Target.Dependency.product(name: "HeapModule", package: "swift-collections")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let mustache = Target.Dependency.product(name: "Mustache", package: "swift-mustache")
 let signals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 
@@ -34,6 +35,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.1"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
@@ -42,13 +44,17 @@ let package = Package(
         .systemLibrary(name: "CICal", providers: [.apt(["libical-dev"])]),
         .systemLibrary(name: "CNATS", pkgConfig: "libnats", providers: [.apt(["libnats-dev"])]),
         .systemLibrary(name: "CLinux"),
+        .systemLibrary(name: "CPCRE2", pkgConfig: "libpcre2-8", providers: [.apt(["libpcre2-dev"])]),
         .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
 
         // Pure: no I/O, no clocks.
         module("Recurrence", ["CICal"]),
         module("JSONText"),
-        module("SchedulerCore", ["Recurrence", crypto, heap, deque]),
+        module("JSONSchema", ["CPCRE2", "JSONText"]),
+        module("PayloadTemplates", ["Recurrence", "JSONText", mustache]),
+        module("SchedulerCore", ["Recurrence", "JSONText", "JSONSchema", crypto, heap, deque]),
         module("SchedulerWire", ["Recurrence", "JSONText", "SchedulerCore"]),
+        module("ScheduleFiles", ["Recurrence", "JSONText", "SchedulerCore", "SchedulerWire", crypto, yams]),
 
         // The faces of the system's libraries and files; they know nothing of scheduling.
         module("ZoneData", ["Recurrence"]),
@@ -68,23 +74,24 @@ let package = Package(
         module(
             "SchedulerEngine",
             [
-                "CLinux", "Recurrence", "ZoneData", "SchedulerCore", "SchedulerWire", "NATSClient", "KeyValueLock",
-                "PostgresClient", "SchedulerStore", deque, lifecycle, logging,
+                "CLinux", "Recurrence", "ZoneData", "JSONText", "JSONSchema", "PayloadTemplates", "SchedulerCore",
+                "SchedulerWire", "NATSClient", "KeyValueLock", "PostgresClient", "SchedulerStore", deque, lifecycle,
+                logging,
             ]),
         module(
             "SchedulerAPI",
             [
-                "Recurrence", "JSONText", "SchedulerCore", "SchedulerWire", "NATSClient", "PostgresClient",
-                "SchedulerStore", "SchedulerEngine", lifecycle, logging,
+                "Recurrence", "JSONText", "JSONSchema", "PayloadTemplates", "SchedulerCore", "SchedulerWire",
+                "NATSClient", "PostgresClient", "SchedulerStore", "SchedulerEngine", lifecycle, logging,
             ]),
         module(
             "ServiceFixture", ["JSONText", "LocalServers", "NATSClient", "PostgresClient", "SchedulerStore"]),
         .executableTarget(
             name: "carillon",
             dependencies: [
-                "Recurrence", "JSONText", "ZoneData", "SchedulerCore", "SchedulerWire", "NATSClient",
+                "Recurrence", "JSONText", "JSONSchema", "ZoneData", "SchedulerCore", "SchedulerWire", "NATSClient",
                 "PostgresClient", "Migrations", "LocalServers", "Telemetry", "SchedulerStore", "SchedulerEngine",
-                "SchedulerAPI", arguments, lifecycle, logging, signals, yams,
+                "SchedulerAPI", "ScheduleFiles", arguments, lifecycle, logging, signals, yams,
             ], swiftSettings: settings),
 
         // Measured beside the floor, a C program that does only the durable work of firing.
@@ -107,8 +114,13 @@ let package = Package(
         tests(of: "Recurrence", ["TestSupport", "ZoneData"]),
         tests(of: "ZoneData", ["Recurrence"]),
         tests(of: "JSONText", ["TestSupport"]),
-        tests(of: "SchedulerCore", ["Recurrence", "TestSupport", "ZoneData"]),
+        tests(of: "JSONSchema", ["JSONText", "LocalServers", "TestSupport"]),
+        tests(of: "PayloadTemplates", ["JSONText", "Recurrence"]),
+        tests(of: "SchedulerCore", ["JSONSchema", "Recurrence", "TestSupport", "ZoneData"]),
         tests(of: "SchedulerWire", ["JSONText", "Recurrence", "SchedulerCore"]),
+        tests(
+            of: "ScheduleFiles",
+            ["JSONText", "Recurrence", "SchedulerCore", "LocalServers", "TestSupport", "ZoneData"]),
         tests(of: "LocalServers"),
         tests(of: "PostgresClient", ["PostgresTestSupport", "TestSupport"]),
         tests(of: "Migrations", ["PostgresClient", "PostgresTestSupport"]),
@@ -117,14 +129,15 @@ let package = Package(
         .testTarget(
             name: "CarillonTests",
             dependencies: [
-                "carillon", "JSONText", "LocalServers", "NATSClient", "Recurrence", "SchedulerCore", "SchedulerWire",
-                "Telemetry", "TestSupport", arguments,
+                "carillon", "JSONSchema", "JSONText", "LocalServers", "NATSClient", "Recurrence", "SchedulerAPI",
+                "SchedulerCore", "SchedulerEngine", "SchedulerWire", "ServiceFixture", "Telemetry", "TestSupport",
+                arguments,
             ], swiftSettings: settings),
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
                 "carillon", "ServiceFixture", "LocalServers", "JSONText", "Migrations", "NATSClient", "PostgresClient",
-                "Recurrence", "SchedulerCore", "SchedulerStore", "TestSupport",
+                "Recurrence", "SchedulerCore", "SchedulerEngine", "SchedulerStore", "TestSupport",
             ], exclude: ["python"], swiftSettings: settings),
         .testTarget(
             name: "FaultTests",

@@ -9,7 +9,10 @@ import ServiceFixture
 struct CarillonBench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "CarillonBench", abstract: "Measures firing against the floor; build with -c release.",
-        subcommands: [HerdCommand.self, SteadyCommand.self, LatenessCommand.self, RecurrenceCommand.self],
+        subcommands: [
+            HerdCommand.self, SteadyCommand.self, LatenessCommand.self, CommandsCommand.self,
+            RecurrenceCommand.self,
+        ],
         defaultSubcommand: HerdCommand.self)
 }
 

@@ -215,7 +215,7 @@ extension BucketWatch {
 /// What a delivered message's reply subject tells:
 /// `$JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time>.<pending>`; newer servers put domain and
 /// account between the first two and the stream.
-private struct Delivery {
+struct Delivery {
     let streamSequence: UInt64
     let consumerSequence: UInt64
     let pending: UInt64

@@ -46,12 +46,6 @@ package struct JetStreamAPI: Sendable {
         _ = try await request("STREAM.DELETE.\(name)")
     }
 
-    /// Removes all messages, or those on `subject`.
-    package func purgeStream(_ name: String, subject: SubjectFilter? = nil) async throws(NATSError) {
-        let body = subject.map { #"{"filter":"\#($0)"}"# } ?? ""
-        _ = try await request("STREAM.PURGE.\(name)", body: Array(body.utf8))
-    }
-
     /// nil when there is no such stream.
     package func streamInfo(_ name: String) async throws(NATSError) -> StreamInfo? {
         do throws(NATSError) {
@@ -72,6 +66,14 @@ package struct JetStreamAPI: Sendable {
     /// - Throws: `.keyNotFound` when there is none.
     package func lastMessage(in stream: String, on subject: Subject) async throws(NATSError) -> StoredMessage {
         try await message(in: stream, #"{"last_by_subj":\#(jsonString(subject.description))}"#)
+    }
+
+    /// The first message from a sequence on whose subject matches.
+    /// - Throws: `.keyNotFound` when there is none.
+    package func nextMessage(
+        in stream: String, on filter: SubjectFilter, from sequence: UInt64
+    ) async throws(NATSError) -> StoredMessage {
+        try await message(in: stream, #"{"seq":\#(sequence),"next_by_subj":\#(jsonString(filter.description))}"#)
     }
 
     /// Never `$JS.API.DIRECT.GET`: replicas answer that, and may be behind.

@@ -50,23 +50,6 @@ final class Mailbox<Element: Sendable>: Sendable {
         return true
     }
 
-    /// As `put`, but false instead of waiting. From any thread.
-    func offer(_ element: Element) -> Bool {
-        let capacity = capacity
-        let (taker, isIn): (CheckedContinuation<Element?, Never>?, Bool) = state.read { state in
-            if state.isFinished { return (nil, false) }
-            if let taker = state.taker {
-                state.taker = nil
-                return (taker, true)
-            }
-            if state.count >= capacity { return (nil, false) }
-            state.elements.append(element)
-            return (nil, true)
-        }
-        taker?.resume(returning: element)
-        return isIn
-    }
-
     /// The next element; nil at the end, or when the task is cancelled. One taker at a time.
     func take() async -> Element? {
         await withTaskCancellationHandler {

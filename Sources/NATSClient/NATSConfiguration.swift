@@ -54,6 +54,8 @@ package struct NATSConfiguration: Sendable, CustomStringConvertible {
     /// A dead server is noticed after `pingInterval × (maximumPingsOut + 1)`, or at the first write that blocks.
     package var pingInterval: Duration = .seconds(4)
     package var maximumPingsOut = 2
+    /// Sees each request that was answered, with its answer, before the requester does: for recordings.
+    package var onAnswer: (@Sendable (_ subject: Subject, _ payload: [UInt8], _ answer: NATSMessage) -> Void)?
 
     package init(servers: [String], name: String) {
         self.servers = servers

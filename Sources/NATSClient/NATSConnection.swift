@@ -142,7 +142,9 @@ package final class NATSConnection: Sendable {
             try publish(subject, reply: reply, headers: headers, payload: payload)
         }
         do throws(NATSError) {
-            return try answer.get()
+            let message = try answer.get()
+            configuration.onAnswer?(subject, payload, message)
+            return message
         } catch {
             throw NATSError(error.code, error.message, context: subject.description)
         }

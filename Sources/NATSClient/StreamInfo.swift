@@ -4,6 +4,8 @@ package struct StreamInfo: Sendable, Equatable {
     package var subjects: [String] = []
     package var retention = ""
     package var storage = ""
+    /// What is dropped when the stream is full: `old` or `new`.
+    package var discard = ""
     package var replicas = 1
     /// The time in which JetStream recognises a `Nats-Msg-Id`, as the server granted it.
     package var duplicateWindow: Duration = .zero
@@ -46,6 +48,8 @@ package struct StreamInfo: Sendable, Equatable {
                 retention = cursor.string() ?? ""
             } else if key.equals("storage") {
                 storage = cursor.string() ?? ""
+            } else if key.equals("discard") {
+                discard = cursor.string() ?? ""
             } else if key.equals("num_replicas") {
                 replicas = Int(clamping: cursor.unsigned() ?? 1)
             } else if key.equals("duplicate_window") {

@@ -122,14 +122,6 @@ package struct PostgresRow: Sendable {
 }
 
 extension PostgresRow {
-    package func boolOrNil(_ column: Int) throws(PostgresError) -> Bool? {
-        isNull(column) ? nil : try bool(column)
-    }
-
-    package func int16OrNil(_ column: Int) throws(PostgresError) -> Int16? {
-        isNull(column) ? nil : try int16(column)
-    }
-
     package func int32OrNil(_ column: Int) throws(PostgresError) -> Int32? {
         isNull(column) ? nil : try int32(column)
     }

@@ -1,124 +1,69 @@
 import JSONText
 import PostgresClient
-import Recurrence
 import SchedulerCore
 import SchedulerEngine
-import SchedulerStore
 import SchedulerWire
 
 /// `<p>.admin.<noun>.<verb>`: what admins ask.
 struct AdministrationCommands: Sendable {
-    let engine: Engine
+    private typealias Handler =
+        @Sendable (AdministrationCommands, CommandRequest) async throws -> CommandHandlers.Answer
+    private typealias Name = CommandHandlers.Name
 
-    static let names = [
-        CommandHandlers.Name(noun: "freeze", verb: "clear"), CommandHandlers.Name(noun: "freeze", verb: "list"),
-        CommandHandlers.Name(noun: "freeze", verb: "set"), CommandHandlers.Name(noun: "system", verb: "status"),
+    let engine: Engine
+    /// Schedules a namespace may have, where its own row says nothing.
+    let mostSchedules: Int64
+    /// The server's `max_payload`.
+    let mostMessageBytes: Int
+
+    private static let commands: [Name: Handler] = [
+        Name(noun: "audit", verb: "list"): { .members(try await $0.audit.listAll($1)) },
+        Name(noun: "data", verb: "export"): { .members(try await $0.data.export($1)) },
+        Name(noun: "data", verb: "import"): { .whole(try await $0.data.restore($1)) },
+        Name(noun: "freeze", verb: "clear"): { .whole(try await $0.freezes.clear($1)) },
+        Name(noun: "freeze", verb: "list"): { .members(try await $0.freezes.list($1)) },
+        Name(noun: "freeze", verb: "set"): { .whole(try await $0.freezes.set($1)) },
+        Name(noun: "namespace", verb: "limits"): { .whole(try await $0.namespaces.limits($1)) },
+        Name(noun: "namespace", verb: "list"): { .members(try await $0.namespaces.list($1)) },
+        Name(noun: "system", verb: "drain"): { .whole(try await SystemCommands(engine: $0.engine).drain($1)) },
+        Name(noun: "system", verb: "members"): { .members(try await SystemCommands(engine: $0.engine).members($1)) },
+        Name(noun: "system", verb: "status"): { .members(try await StatusCommand(engine: $0.engine).status($1)) },
+        Name(noun: "system", verb: "verify"): { .members(try await SystemCommands(engine: $0.engine).verify($1)) },
+        Name(noun: "target", verb: "allow"): { .whole(try await $0.targets.allow($1)) },
+        Name(noun: "target", verb: "list"): { .members(try await $0.targets.list($1)) },
+        Name(noun: "target", verb: "revoke"): { .whole(try await $0.targets.revoke($1)) },
     ]
 
-    func answer(noun: String, verb: String, body bytes: [UInt8]) async throws -> [UInt8] {
-        if noun == "freeze" { return try await freeze(verb, bytes) }
-        guard noun == "system", verb == "status" else {
-            throw WireError(.unknownCommand, "there is no command 'admin.\(noun).\(verb)'")
-        }
-        let text = bytes.isEmpty ? nil : try Self.parse(bytes)
-        var body = BodyReader(text)
-        try body.finish()
-        let members = try await status()
-        var writer = JSONWriter(capacity: 2048)
-        Envelope(noun: noun, verb: verb).success(into: &writer) { members(&$0) }
-        return writer.bytes
-    }
+    static let names: [CommandHandlers.Name] = commands.keys.sorted { ($0.noun, $0.verb) < ($1.noun, $1.verb) }
 
-    private func freeze(_ verb: String, _ bytes: [UInt8]) async throws -> [UInt8] {
+    /// Carries a command out. - Returns: the reply's body.
+    func answer(noun: String, verb: String, body bytes: [UInt8]) async throws -> [UInt8] {
+        let name = Name(noun: noun, verb: verb)
+        guard let handler = Self.commands[name] else { throw CommandCatalogue.unknown("admin.\(noun).\(verb)") }
         // Administration belongs to no namespace; its request_ids are kept under a name that nobody can have.
         let request = try CommandRequest(
-            namespace: .administration, noun: "freeze", verb: verb, bytes: bytes)
-        let commands = FreezeCommands(session: try engine.requireSession())
-        switch verb {
-        case "set": return try await commands.set(request)
-        case "clear": return try await commands.clear(request)
-        case "list":
-            let members = try await commands.list(request)
-            var writer = JSONWriter(capacity: 2048)
-            Envelope(noun: "freeze", verb: verb).success(into: &writer) { members(&$0) }
-            return writer.bytes
-        default: throw WireError(.unknownCommand, "there is no command 'admin.freeze.\(verb)'")
-        }
+            namespace: .administration, noun: noun, verb: verb, bytes: bytes, limits: limits(of: name))
+        return try await CommandHandlers.answer(
+            request, by: engine.session.map { ChangeRunner(session: $0) }, page: .administration
+        ) { try await handler(self, request) }
     }
 
-    private static func parse(_ bytes: [UInt8]) throws(WireError) -> JSONValue {
-        do { return try JSONValue.parse(bytes) } catch { throw WireError(error) }
+    /// What a request could bring, it can bring in a record: deeper by the list and the record.
+    private func limits(of name: CommandHandlers.Name) -> JSONLimits? {
+        guard name.noun == "data" else { return nil }
+        return JSONLimits(
+            maxDepth: CommandRequest.mostDepth + 2, maxBytes: max(CommandRequest.mostBytes, mostMessageBytes))
     }
 
-    /// Members, shares, backlog, readiness and why not.
-    private func status() async throws -> ReplyMembers {
-        let faults = engine.faults()
-        guard let session = engine.session else {
-            return { writer in
-                writer.object("system") { writer in
-                    writer.member("ready", false)
-                    writer.strings("reasons", faults)
-                }
-            }
-        }
-        let now = session.clock.now()
-        // PostgreSQL may be what is wrong: the rest is told all the same.
-        let stored = try? await session.lists.withConnection { connection in
-            (
-                overdue: try await TimerTable.countOverdue(at: now, on: connection),
-                held: try await ClaimTable.held(on: connection),
-                outbox: try await AuditTable.pending(on: connection),
-                states: try await ScheduleTable.counts(on: connection),
-                freezes: try await FreezeTable.current(endingAfter: now, on: connection)
-            )
-        }
-        let view = session.membership.view
-        return { writer in
-            writer.object("system") { writer in
-                writer.member("ready", faults.isEmpty)
-                writer.strings("reasons", faults)
-                writer.member("instance", session.instance.description)
-                writer.member("instance_name", session.configuration.instanceName)
-                writer.member("time", now.rfc3339)
-                writer.member("clock_skew_ms", session.clock.skewMilliseconds())
-                writer.name("members")
-                writer.array { writer in
-                    for member in view.members.sorted() {
-                        writer.object { writer in
-                            writer.member("instance", member.description)
-                            writer.member("partitions", Share.partitions(of: member, among: view.members).count)
-                        }
-                    }
-                }
-                writer.member("in_flight", session.publisher.held)
-                writer.member("unanswered", session.publisher.unanswered)
-                writer.member("due_waiting", session.publisher.dueBacklog)
-                writer.member("events_owed", session.teller.owedCount)
-                writer.member("lookahead_ms", session.claimer.lookaheadMilliseconds)
-                guard let stored else { return }
-                writer.member("overdue", stored.overdue)
-                writer.member("claims", stored.held.claims)
-                writer.member("outbox_pending", stored.outbox)
-                writer.name("freezes")
-                writer.array { writer in
-                    for freeze in stored.freezes where freeze.holds(at: now) { writer.value(freeze, at: now) }
-                }
-                writer.object("schedules") { writer in
-                    for (state, count) in stored.states {
-                        writer.name(dynamic: state)
-                        writer.value(count)
-                    }
-                }
-            }
-        }
+    private var audit: AuditCommands {
+        get throws { AuditCommands(session: try engine.requireSession(), mostMessageBytes: mostMessageBytes) }
     }
-}
-
-extension JSONWriter {
-    mutating func strings(_ name: StaticString, _ strings: [String]) {
-        self.name(name)
-        array { writer in
-            for string in strings { writer.value(string) }
-        }
+    private var data: DataCommands {
+        get throws { DataCommands(session: try engine.requireSession(), mostMessageBytes: mostMessageBytes) }
     }
+    private var freezes: FreezeCommands { get throws { FreezeCommands(session: try engine.requireSession()) } }
+    private var namespaces: NamespaceCommands {
+        get throws { NamespaceCommands(session: try engine.requireSession(), mostSchedules: mostSchedules) }
+    }
+    private var targets: TargetCommands { get throws { TargetCommands(session: try engine.requireSession()) } }
 }

@@ -99,15 +99,17 @@ struct CalendarCommands: Sendable {
     func list(_ request: CommandRequest) async throws -> ReplyMembers {
         var body = BodyReader(request.body)
         let limit = body.limit()
-        let after = body.string("cursor", most: 128) ?? ""
+        let after = body.calendarCursor()?.description ?? ""
         try body.finish()
+        // One more than is shown tells whether there is a next page.
         let found = try await context.session.pool.withConnection {
-            try await CalendarTable.list(in: request.namespace, after: after, limit: limit, on: $0)
+            try await CalendarTable.list(in: request.namespace, after: after, limit: limit + 1, on: $0)
         }
+        let page = found.prefix(limit)
         return { writer in
             writer.name("calendars")
-            writer.array { writer in for view in found { writer.value(view) } }
-            if found.count == limit { writer.member("next_cursor", ifPresent: found.last?.name.description) }
+            writer.array { writer in for view in page { writer.value(view) } }
+            if found.count > limit { writer.member("next_cursor", ifPresent: page.last?.name.description) }
         }
     }
 
@@ -226,6 +228,14 @@ extension JSONWriter {
 }
 
 extension BodyReader {
+    /// `cursor`: the last name of the page before.
+    fileprivate mutating func calendarCursor() -> CalendarName? {
+        guard let text = string("cursor", most: 128) else { return nil }
+        let name = try? CalendarName(text)
+        if name == nil { report("cursor", "is none that a list returned", as: .badCursor) }
+        return name
+    }
+
     fileprivate mutating func requiredCalendarName() -> CalendarName? {
         guard case .value = member("name") else {
             report("name", "is required: the calendar's name", as: .missingField)

@@ -14,6 +14,8 @@ struct Change: Sendable {
     var reply: ReplyMembers = { _ in }
     /// What is claimed and was asked back.
     var recalled: [RecallTable.Marked] = []
+    /// What besides is done once the change is durable, before the reply. - Returns: what is in flight all the same.
+    var settle: (@Sendable () async -> [ExecutionID])?
     var schedule: ScheduleID?
     /// The schedule has nothing to come; it is exhausted as soon as nothing of it is open any more.
     var mayBeOver = false
@@ -22,6 +24,19 @@ struct Change: Sendable {
     /// Executions that this command opened on this instance, to be fired once it is committed.
     var fires: [Fire] = []
     var skipped: [EventTeller.Owed] = []
+    /// What a dry run tells besides the reply.
+    var rehearsal: Rehearsal?
+    /// What the requester should know besides.
+    var warnings: [Warning] = []
+
+    /// The reply's members, the warnings included.
+    var members: ReplyMembers {
+        guard !warnings.isEmpty else { return reply }
+        return { [reply, warnings] writer in
+            reply(&writer)
+            writer.warnings(warnings)
+        }
+    }
 
     mutating func write(_ call: Call) { calls.append(call) }
     mutating func write(_ calls: [Call]) { self.calls += calls }
@@ -32,10 +47,18 @@ struct Change: Sendable {
     }
 }
 
+/// A change is durable, and what the command does besides failed. That is no refusal: the reply that is remembered would
+/// hide it.
+struct Unfinished: Error {
+    let cause: any Error
+}
+
 /// Runs changing commands: once for each `request_id`, in one transaction, with the events, hints and recalls that
 /// follow from it.
 struct ChangeRunner: Sendable {
     let session: Session
+    /// The submitted command that is carried out; nil for a request.
+    var submission: Submission?
 
     /// What a dry run throws to roll its transaction back.
     private struct DryRun: Error {
@@ -47,6 +70,16 @@ struct ChangeRunner: Sendable {
         let reply: [UInt8]
     }
 
+    /// What became of a change.
+    enum Applied: Sendable {
+        /// It is committed, and what follows is under way; what it recalled may be in flight yet.
+        case done(Change)
+        /// It was done before, under the same `request_id`.
+        case remembered([UInt8])
+        /// Nothing was changed.
+        case rehearsed(ReplyMembers)
+    }
+
     /// - Parameter body: decides; its transaction is run again where it certainly did not take place (a serialisation
     ///   failure, a lost session), so it changes nothing but through it.
     /// - Returns: the whole reply.
@@ -55,29 +88,65 @@ struct ChangeRunner: Sendable {
         _ body: @escaping @Sendable (PostgresTransaction) async throws -> Change
     ) async throws -> [UInt8] {
         let envelope = Envelope(noun: request.noun, verb: request.verb)
-        let hash = Digest.sha256(Array("\(request.noun).\(request.verb)\n".utf8) + request.bytes)
+        let change: Change
+        switch try await apply(request, options, hash: Self.hash(of: request), body) {
+        case .remembered(let reply): return reply
+        case .rehearsed(let members): return Self.reply(envelope, members, inFlight: nil)
+        case .done(let done): change = done
+        }
+        guard !change.recalled.isEmpty || change.settle != nil else {
+            return Self.reply(envelope, change.members, inFlight: nil)
+        }
+        guard let submission else { return await settle(change, request, options) }
+        // Nobody reads this reply: those behind it in the stream do not wait for what is in flight.
+        submission.followUps.add { _ = await settle(change, request, options) }
+        return Self.reply(envelope, change.members, inFlight: change.recalled.map(\.id))
+    }
+
+    /// The same without the wait for what is recalled.
+    /// - Parameter hash: of the request (``hash(of:)``).
+    func apply(
+        _ request: CommandRequest, _ options: ChangeOptions, hash: [UInt8],
+        _ body: @escaping @Sendable (PostgresTransaction) async throws -> Change
+    ) async throws -> Applied {
+        let envelope = Envelope(noun: request.noun, verb: request.verb)
         do {
             let (change, ids) = try await commit(request, options, hash: hash, envelope, body)
+            submission?.noteApplied()
             follow(change, ids)
-            guard !change.recalled.isEmpty else { return Self.reply(envelope, change.reply, inFlight: nil) }
-            let inFlight = await RecallWait(session: session).wait(for: change.recalled)
-            // Whatever is open still is asked after.
-            if change.mayBeOver, let id = change.schedule { try? await session.exhaustIdle([id]) }
-            let reply = Self.reply(envelope, change.reply, inFlight: inFlight)
-            if let requestID = options.requestID {
-                _ = try? await session.pool.withConnection {
-                    try await $0.pipeline([RequestTable.amend(requestID, in: request.namespace, reply: reply)])
-                }
-            }
-            return reply
+            return .done(change)
         } catch let dryRun as DryRun {
-            return Self.reply(envelope, dryRun.reply, inFlight: nil)
+            return .rehearsed(dryRun.reply)
         } catch let remembered as Remembered {
-            return remembered.reply
-        } catch let error as PostgresError where error.constraint == RequestTable.keyConstraint {
-            // A twin was quicker: its reply is ours.
-            return try await rememberedReply(request, options, hash: hash)
+            return .remembered(remembered.reply)
+        } catch let error as PostgresError where error.code == .uniqueViolation && options.key != nil {
+            // A twin was quicker, be it with its reply or with the schedule's name: its reply is ours.
+            if let reply = try await rememberedReply(request, options, hash: hash) { return .remembered(reply) }
+            guard error.constraint == RequestTable.keyConstraint else { throw error }
+            throw WireError(.requestInProgress, "request_id '\(options.requestID ?? "")' is being worked on")
         }
+    }
+
+    /// What tells two bodies under one `request_id` apart.
+    static func hash(of request: CommandRequest) -> [UInt8] {
+        Digest.sha256(Array("\(request.noun).\(request.verb)\n".utf8) + request.bytes)
+    }
+
+    /// What is done after the commit and before the reply: what was recalled is given back or recorded.
+    /// - Returns: the reply that names what is in flight still, remembered as such.
+    private func settle(_ change: Change, _ request: CommandRequest, _ options: ChangeOptions) async -> [UInt8] {
+        var inFlight = await change.settle?() ?? []
+        if !change.recalled.isEmpty { inFlight += await RecallWait(session: session).wait(for: change.recalled) }
+        // Whatever is open still is asked after.
+        if change.mayBeOver, let id = change.schedule { try? await session.exhaustIdle([id]) }
+        let envelope = Envelope(noun: request.noun, verb: request.verb)
+        let reply = Self.reply(envelope, change.members, inFlight: inFlight)
+        if let key = options.key {
+            _ = try? await session.pool.withConnection {
+                try await $0.pipeline([RequestTable.amend(key, in: request.namespace, reply: reply)])
+            }
+        }
+        return reply
     }
 
     private func commit(
@@ -106,20 +175,22 @@ struct ChangeRunner: Sendable {
         on connection: PostgresConnection, _ body: @escaping @Sendable (PostgresTransaction) async throws -> Change
     ) async throws -> (Change, [Int64]) {
         let (change, rows) = try await SettledTransaction.run(on: connection) { transaction in
-            if let requestID = options.requestID {
-                let found = try await RequestTable.find(requestID, in: request.namespace, on: transaction)
-                if let found { throw try Self.outcome(of: found, hash: hash, requestID) }
+            if let key = options.key {
+                let found = try await RequestTable.find(key, in: request.namespace, on: transaction)
+                if let found { throw try Self.outcome(of: found, hash: hash, options.requestID) }
             }
-            let change = try await body(transaction)
-            if options.isDryRun { throw DryRun(reply: change.reply) }
+            var change = try await body(transaction)
+            if options.isDryRun { throw DryRun(reply: rehearsed(change)) }
+            submission?.accept(&change, options, at: session.clock.now())
             var calls = [InstanceTable.hold(session.instance)] + change.calls
-            if let requestID = options.requestID {
+            if let key = options.key {
                 let reply = Self.reply(
-                    envelope, change.reply, inFlight: change.recalled.isEmpty ? nil : change.recalled.map(\.id))
+                    envelope, change.members, inFlight: change.recalled.isEmpty ? nil : change.recalled.map(\.id))
                 calls.append(
                     RequestTable.insert(
-                        requestID, in: request.namespace, bodyHash: hash, reply: reply, at: session.clock.now()))
+                        key, in: request.namespace, bodyHash: hash, reply: reply, at: session.clock.now()))
             }
+            if let advance = submission?.advance { calls.append(advance) }
             return (change, calls)
         }
         // Committed, and its rows lost on the way: the outbox's sweep tells its events.
@@ -127,24 +198,53 @@ struct ChangeRunner: Sendable {
         return (change, try change.audits.compactMap { try AuditTable.insertedID(rows[$0.call + 1]) })
     }
 
+    /// What a dry run replies: what the change would, what it would set, and which fires come and go.
+    private func rehearsed(_ change: Change) -> ReplyMembers {
+        let changes = change.rehearsal?.changes
+        let fires = change.rehearsal?.fires(by: session.compiler, at: session.clock.now())
+        return { writer in
+            change.members(&writer)
+            writer.member("dry_run", true)
+            if let changes { writer.changes(changes) }
+            if let fires { writer.fires(fires) }
+        }
+    }
+
     private static func outcome(
-        of found: RequestTable.Remembered, hash: [UInt8], _ requestID: String
+        of found: RequestTable.Remembered, hash: [UInt8], _ requestID: String?
     ) throws -> any Error {
         guard found.bodyHash == hash else {
+            let requestID = requestID ?? ""
             return WireError(.requestIDReused, "request_id '\(requestID)' was used with another body within 24 h")
         }
         return Remembered(reply: found.reply)
     }
 
-    private func rememberedReply(
-        _ request: CommandRequest, _ options: ChangeOptions, hash: [UInt8]
-    ) async throws -> [UInt8] {
-        guard let requestID = options.requestID else { throw WireError(.internalError, "no request_id to look for") }
-        let found = try await session.pool.withConnection {
+    /// What was replied when this request came first; nil where it did not. Whoever repeats a request gets that reply even
+    /// where the command would be refused by now: its name is taken, by itself; its time has passed; its target was revoked.
+    func remembered(_ request: CommandRequest) async throws -> [UInt8]? {
+        guard let requestID = request.body?["request_id"]?.string, (1...128).contains(requestID.count),
+            !requestID.utf8.contains(0)
+        else { return nil }
+        // Where nobody can say, the refusal stands.
+        let found = try? await session.pool.withConnection {
             try await RequestTable.find(requestID, in: request.namespace, on: $0)
         }
-        guard let found else { throw WireError(.requestInProgress, "request_id '\(requestID)' is being worked on") }
-        let outcome = try Self.outcome(of: found, hash: hash, requestID)
+        guard let found else { return nil }
+        let outcome = try Self.outcome(of: found, hash: Self.hash(of: request), requestID)
+        return (outcome as? Remembered)?.reply
+    }
+
+    /// The reply that was given to the same request; nil where there was none.
+    func rememberedReply(
+        _ request: CommandRequest, _ options: ChangeOptions, hash: [UInt8]
+    ) async throws -> [UInt8]? {
+        guard let key = options.key else { return nil }
+        let found = try await session.pool.withConnection {
+            try await RequestTable.find(key, in: request.namespace, on: $0)
+        }
+        guard let found else { return nil }
+        let outcome = try Self.outcome(of: found, hash: hash, options.requestID)
         guard let remembered = outcome as? Remembered else { throw outcome }
         return remembered.reply
     }
@@ -159,7 +259,7 @@ struct ChangeRunner: Sendable {
         if change.hints { session.hint() }
     }
 
-    private static func reply(_ envelope: Envelope, _ members: ReplyMembers, inFlight: [ExecutionID]?) -> [UInt8] {
+    static func reply(_ envelope: Envelope, _ members: ReplyMembers, inFlight: [ExecutionID]?) -> [UInt8] {
         var writer = JSONWriter(capacity: 2048)
         envelope.success(into: &writer) { writer in
             members(&writer)

@@ -15,7 +15,10 @@ package struct CommandRequest: Sendable {
     package let body: JSONValue?
     package let bytes: [UInt8]
 
-    package init(namespace: Namespace, noun: String, verb: String, bytes: [UInt8]) throws(WireError) {
+    package init(
+        namespace: Namespace, noun: String, verb: String, bytes: [UInt8],
+        limits: JSONLimits? = nil
+    ) throws(WireError) {
         self.namespace = namespace
         self.noun = noun
         self.verb = verb
@@ -25,7 +28,33 @@ package struct CommandRequest: Sendable {
             return
         }
         do {
-            body = try JSONValue.parse(bytes, limits: JSONLimits(maxDepth: Self.mostDepth, maxBytes: Self.mostBytes))
+            body = try JSONValue.parse(
+                bytes, limits: limits ?? JSONLimits(maxDepth: Self.mostDepth, maxBytes: Self.mostBytes))
+        } catch { throw WireError(error) }
+    }
+
+    private init(_ request: CommandRequest, bytes: [UInt8], body: JSONValue) {
+        (namespace, noun, verb) = (request.namespace, request.noun, request.verb)
+        self.bytes = bytes
+        self.body = body
+    }
+
+    /// The same request with a `request_id`, where its body has none. All else of the body stays as it is, byte by byte.
+    func keyed(_ key: String) throws(WireError) -> CommandRequest {
+        if let body, !body.isNull, body.kind != .object { return self }
+        if let given = body?["request_id"], !given.isNull { return self }
+        var writer = JSONWriter(capacity: bytes.count + 256)
+        writer.object { writer in
+            writer.member("request_id", key)
+            guard let body, !body.isNull else { return }
+            for member in body.members where member.name != "request_id" {
+                writer.name(dynamic: member.name)
+                writer.value(member.value)
+            }
+        }
+        let limits = JSONLimits(maxDepth: Self.mostDepth, maxBytes: Self.mostBytes + 1024)
+        do {
+            return CommandRequest(self, bytes: writer.bytes, body: try JSONValue.parse(writer.bytes, limits: limits))
         } catch { throw WireError(error) }
     }
 }
@@ -40,6 +69,14 @@ struct CommandSubject: Hashable {
     let kind: Kind
     let noun: String
     let verb: String
+
+    /// What the catalogue calls it, if it knows it.
+    var command: String {
+        switch kind {
+        case .command: "\(noun).\(verb)"
+        case .administration: "admin.\(noun).\(verb)"
+        }
+    }
 
     /// `<p>.cmd.<namespace>.<noun>.<verb>` or `<p>.admin.<noun>.<verb>`; nil for anything else.
     init?(_ subject: String, prefix: String) {
@@ -57,20 +94,39 @@ struct CommandSubject: Hashable {
 }
 
 /// The options that any changing command takes in its body (contract.md §2).
-struct ChangeOptions {
+struct ChangeOptions: Sendable {
     let requestID: String?
+    /// Under which the reply is remembered: the `request_id`, or one made of it for a part of the request.
+    var key: String?
     let actor: String?
     let reason: String?
-    let ifVersion: Int64?
+    var ifVersion: Int64?
     let isDryRun: Bool
 
     init(_ body: inout BodyReader) {
         requestID = body.string("request_id", most: 128)
+        key = requestID
         actor = body.string("actor", most: 256)
         reason = body.string("reason", most: 1024)
         ifVersion = body.integer("if_version", in: 1...Int64.max)
         isDryRun = body.bool("dry_run") ?? false
         if let requestID, requestID.isEmpty { body.report("request_id", "expected 1 to 128 characters, got none") }
+    }
+
+    /// Of a change that the service makes by itself.
+    init(actor: String, reason: String) {
+        requestID = nil
+        self.actor = actor
+        self.reason = reason
+        ifVersion = nil
+        isDryRun = false
+    }
+
+    /// Of one part of a request: its reply is remembered under the request's own id and the part's.
+    func part(_ name: String) -> ChangeOptions {
+        var part = self
+        part.key = requestID.map { "\($0)/\(name)" }
+        return part
     }
 }
 

@@ -19,17 +19,28 @@ package struct CommandService: Service {
             self.mostSchedules = mostSchedules
             self.version = version
         }
+
+        /// - Parameter life: who is asked whether anybody takes what is fired; nil where nobody reads the answer.
+        func context(
+            _ session: Session, on connection: NATSConnection, life: TargetLife? = nil
+        ) -> CommandContext {
+            CommandContext(
+                session: session, defaults: defaults, mostSchedules: mostSchedules,
+                mostMessageBytes: Int(connection.serverInfo?.maximumPayload ?? 1 << 20), life: life)
+        }
     }
 
     /// Commands carried out side by side; further ones wait in the subscription.
     private static let mostAtOnce = 32
-    private static let queueGroup = "carillon"
+    static let queueGroup = "carillon"
 
     private let engine: Engine
     private let connection: NATSConnection
     private let settings: Settings
     private let logger: Logger
     private let statistics: CommandStatistics
+    private let rates: CommandRates
+    private let life: TargetLife
 
     package init(engine: Engine, connection: NATSConnection, settings: Settings, logger: Logger) {
         self.engine = engine
@@ -37,6 +48,8 @@ package struct CommandService: Service {
         self.settings = settings
         self.logger = logger
         statistics = CommandStatistics()
+        rates = CommandRates(engine)
+        life = TargetLife(connection)
     }
 
     package func run() async throws {
@@ -47,16 +60,33 @@ package struct CommandService: Service {
         let micro = MicroResponder(
             connection: connection, statistics: statistics, names: names, version: settings.version)
         try micro.subscribe()
+        let help = HelpResponder(connection: connection, statistics: statistics, prefix: names.prefix)
+        try help.subscribe(queue: group)
         await withGracefulShutdownHandler {
             await withDiscardingTaskGroup { tasks in
                 tasks.addTask { await serve(commands) }
                 tasks.addTask { await serve(administration) }
+                tasks.addTask {
+                    await untilDraining()
+                    commands.cancel()
+                    administration.cancel()
+                }
+                tasks.addTask { await PauseKeeper(engine: engine, logger: logger).run() }
             }
         } onGracefulShutdown: {
             commands.cancel()
             administration.cancel()
         }
         micro.cancel()
+        help.cancel()
+    }
+
+    /// Waits until this instance is asked to go: it answers no more, what it has taken on it ends, and then the process
+    /// stops as it does by a signal.
+    private func untilDraining() async {
+        while !engine.isDraining, !Task.isShuttingDownGracefully, !Task.isCancelled {
+            try? await Task.sleep(for: .milliseconds(50))
+        }
     }
 
     /// Takes messages while there is room for another; then the subscription waits, and NATS with it.
@@ -77,7 +107,6 @@ package struct CommandService: Service {
     private func answer(_ message: NATSMessage) async {
         let begun = MonotonicClock.now()
         let subject = CommandSubject(message.subject, prefix: engine.configuration.subjectPrefix)
-        let name = subject.map { CommandHandlers.Name(noun: $0.noun, verb: $0.verb) }
         var failure: WireError?
         var reply: [UInt8]
         do {
@@ -92,7 +121,9 @@ package struct CommandService: Service {
             Envelope(noun: subject?.noun ?? "unknown", verb: subject?.verb ?? "command").failure(mapped, into: &writer)
             reply = writer.bytes
         }
-        if let name { statistics.record(name, nanoseconds: MonotonicClock.now() - begun, error: failure) }
+        if let subject {
+            statistics.record(subject.command, nanoseconds: MonotonicClock.now() - begun, error: failure)
+        }
         send(reply, failure, to: message)
     }
 
@@ -102,19 +133,33 @@ package struct CommandService: Service {
         }
         switch subject.kind {
         case .administration:
-            return try await AdministrationCommands(engine: engine).answer(
+            let commands = AdministrationCommands(
+                engine: engine, mostSchedules: settings.mostSchedules,
+                mostMessageBytes: Int(connection.serverInfo?.maximumPayload ?? 1 << 20))
+            return try await commands.answer(
                 noun: subject.noun, verb: subject.verb, body: message.payload)
         case .command(let token):
             let namespace: Namespace
             do { namespace = try Namespace(token) } catch { throw WireError(.badSubject, "\(error), got '\(token)'") }
+            // Before anything is read: who sends too much costs nobody more than this.
+            try rates.expect(namespace)
             let request = try CommandRequest(
                 namespace: namespace, noun: subject.noun, verb: subject.verb, bytes: message.payload)
-            let context = CommandContext(
-                session: try engine.requireSession(), defaults: settings.defaults,
-                mostSchedules: settings.mostSchedules,
-                mostMessageBytes: Int(connection.serverInfo?.maximumPayload ?? 1 << 20))
+            let context = settings.context(try engine.requireSession(), on: connection, life: life)
             return try await CommandHandlers.answer(request, in: context)
         }
+    }
+
+    /// A reply that no message can carry is told as such: who waits for it must not wait in vain.
+    private func fitting(_ reply: [UInt8], to message: NATSMessage) -> [UInt8] {
+        let most = Int(connection.serverInfo?.maximumPayload ?? 1 << 20)
+        guard reply.count > most else { return reply }
+        let subject = CommandSubject(message.subject, prefix: engine.configuration.subjectPrefix)
+        let failure = WireError(
+            .tooManyItems, "the reply takes \(reply.count) bytes, the server's max_payload is \(most): ask for fewer")
+        var writer = JSONWriter(capacity: 512)
+        Envelope(noun: subject?.noun ?? "unknown", verb: subject?.verb ?? "command").failure(failure, into: &writer)
+        return writer.bytes
     }
 
     /// A request without a reply subject works; its outcome is in the events.
@@ -125,7 +170,7 @@ package struct CommandService: Service {
             for header in failure.map(Envelope.headers) ?? [] {
                 try headers.append(try HeaderName(header.name), header.value)
             }
-            try connection.publish(subject, headers: headers, payload: reply)
+            try connection.publish(subject, headers: headers, payload: fitting(reply, to: message))
         } catch {
             logger.warning(
                 "a reply could not be sent", metadata: ["subject": "\(message.subject)", "error": "\(error)"])

@@ -12,6 +12,7 @@ extension WireError {
         switch error {
         case let error as WireError: self = error
         case let error as PostgresError: self.init(mapping: error)
+        case let error as Unfinished: self.init(mapping: error.cause)
         case let error as EngineError: self.init(.notReady, "the instance is not ready: \(error)")
         case let error as TimingError: self.init(.invalidTiming, "\(error.field): \(error)")
         case is CancellationError: self.init(.draining, "the instance is stopping; ask again")
@@ -62,6 +63,7 @@ extension ErrorCode {
         case .notAllowed: self = .targetNotAllowed
         case .delivery: self = .deliveryNotAllowed
         case .payloadTooLarge: self = .payloadTooLarge
+        case .payloadInvalid: self = .payloadInvalid
         }
     }
 }

@@ -18,6 +18,7 @@ struct FreezeCommands: Sendable {
     func set(_ request: CommandRequest) async throws -> [UInt8] {
         var body = BodyReader(request.body)
         let options = ChangeOptions(&body)
+        body.refuseVersion(options)
         let now = session.clock.now()
         let wanted = try body.finish(with: body.freeze(options, now: now))
         let reply = try await runner.run(request, options) { transaction in
@@ -51,6 +52,7 @@ struct FreezeCommands: Sendable {
     func clear(_ request: CommandRequest) async throws -> [UInt8] {
         var body = BodyReader(request.body)
         let options = ChangeOptions(&body)
+        body.refuseVersion(options)
         let id = try body.finish(with: body.freezeID("id"))
         let now = session.clock.now()
         return try await runner.run(request, options) { transaction in

@@ -11,7 +11,7 @@ final class MicroResponder: Sendable {
     private let connection: NATSConnection
     private let statistics: CommandStatistics
     private let service: MicroService
-    private let endpoints: [(name: CommandHandlers.Name, endpoint: MicroEndpoint)]
+    private let endpoints: [(name: String, endpoint: MicroEndpoint)]
     private let started: String
     private let prefix: String
     private let subscriptions = Mutex<[NATSCallbackSubscription]>([])
@@ -26,23 +26,24 @@ final class MicroResponder: Sendable {
         service = MicroService(
             name: "carillon", id: UUIDValue.version7(at: now, random: &random).hexadecimal, version: version,
             description: "Sends commands at a time, on a rhythm, or when asked", metadata: ["prefix": names.prefix])
-        let commands = CommandHandlers.names.map { name in
+        endpoints = Self.endpoints(prefix: names.prefix)
+    }
+
+    /// One for each command, and one for help: where they are asked, and which schemas describe what is said there.
+    private static func endpoints(prefix: String) -> [(name: String, endpoint: MicroEndpoint)] {
+        let commands = CommandCatalogue.all.map { page in
             (
-                name,
+                page.name,
                 MicroEndpoint(
-                    name: "\(name.noun)-\(name.verb)", subject: "\(names.prefix).cmd.*.\(name.noun).\(name.verb)",
-                    queueGroup: "carillon")
+                    name: page.name.split(separator: ".").joined(separator: "-"),
+                    subject: page.subject(prefix: prefix, namespace: "*"), queueGroup: CommandService.queueGroup,
+                    metadata: ["request_schema": page.requestSchema, "reply_schema": page.replySchema])
             )
         }
-        let administration = AdministrationCommands.names.map { name in
-            (
-                name,
-                MicroEndpoint(
-                    name: "admin-\(name.noun)-\(name.verb)", subject: "\(names.prefix).admin.\(name.noun).\(name.verb)",
-                    queueGroup: "carillon")
-            )
-        }
-        endpoints = commands + administration
+        let help = MicroEndpoint(
+            name: Help.name, subject: "\(prefix).\(Help.name)", queueGroup: CommandService.queueGroup,
+            metadata: ["request_schema": Help.requestSchema, "reply_schema": Help.replySchema])
+        return commands + [(Help.name, help)]
     }
 
     /// Subscribes to all nine subjects; each instance answers for itself.

@@ -1,3 +1,4 @@
+import JSONSchema
 import JSONText
 import PostgresClient
 import Recurrence
@@ -23,31 +24,6 @@ struct QueryCommands: Sendable {
         return { $0.schedule(view) }
     }
 
-    func listSchedules(_ request: CommandRequest) async throws -> ReplyMembers {
-        var body = BodyReader(request.body)
-        var filter = ScheduleFilter()
-        filter.state = body.choice("state")
-        filter.tag = body.string("tag", most: 64)
-        filter.targetCommand = body.string("target_command", most: 255)
-        filter.namePrefix = body.string("name_prefix", most: 128)
-        filter.dueBefore = body.instant("due_before")
-        filter.limit = body.limit()
-        filter.after = body.cursor().map { ScheduleID($0) }
-        try body.finish()
-        let (found, limit) = (filter, filter.limit)
-        let views = try await context.list { connection in
-            let schedules = try await ScheduleTable.list(found, in: request.namespace, on: connection)
-            return try await self.views(of: schedules, on: connection)
-        }
-        return { writer in
-            writer.name("schedules")
-            writer.array { writer in
-                for view in views { writer.value(view) }
-            }
-            if views.count == limit { writer.member("next_cursor", ifPresent: views.last?.schedule.id.description) }
-        }
-    }
-
     func views(of schedules: [Schedule], on connection: PostgresConnection) async throws -> [ScheduleView] {
         let ids = schedules.map(\.id)
         let timers = try await TimerTable.fetch(ids, on: connection)
@@ -69,6 +45,9 @@ struct QueryCommands: Sendable {
         let now = context.now
         let from = body.instant("from") ?? now
         let count = Int(body.integer("count", in: 1...1000) ?? 10)
+        // What `create` takes besides a definition says nothing here: one body serves both.
+        _ = body.bool("paused")
+        for name in ["request_id", "actor", "reason"] { _ = body.string(name) }
         let schedule: Schedule
         if body.value("schedule_type") == nil {
             let reference = try body.finish(with: body.reference())
@@ -160,37 +139,33 @@ struct QueryCommands: Sendable {
         return found.id
     }
 
-    func listTargets(_ request: CommandRequest) throws -> ReplyMembers {
+    func listTargets(_ request: CommandRequest) async throws -> ReplyMembers {
         var body = BodyReader(request.body)
+        let place = TargetPlace(&body)
         try body.finish()
-        let rules = context.session.compiler.targetRules.visible(to: request.namespace)
-        return { writer in
-            writer.name("targets")
-            writer.array { writer in
-                for rule in rules {
-                    writer.object { writer in
-                        writer.member("namespace", rule.namespace?.description ?? "*")
-                        writer.member("subject", rule.subject.description)
-                        writer.name("delivery")
-                        writer.array { writer in
-                            for delivery in rule.delivery.map(\.rawValue).sorted() { writer.value(delivery) }
-                        }
-                        writer.member("max_payload_bytes", ifPresent: rule.maxPayloadBytes)
-                    }
-                }
-            }
-        }
+        let board = context.session.compiler.targets
+        try await context.session.pool.withConnection { try await board.catchUp(on: $0) }
+        let snapshot = board.snapshot
+        return { $0.targets(snapshot, for: request.namespace, place) }
     }
 }
 
 extension CommandContext {
+    func list<Value: Sendable>(
+        _ body: @escaping @Sendable (PostgresConnection) async throws -> Value
+    ) async throws -> Value {
+        try await session.list(body)
+    }
+}
+
+extension Session {
     /// Lends a connection to a list. Lists have few of their own, with a short queue and a short time-out, so that no
     /// number of them keeps another command waiting.
     func list<Value: Sendable>(
         _ body: @escaping @Sendable (PostgresConnection) async throws -> Value
     ) async throws -> Value {
         do {
-            return try await session.lists.withConnection(deadline: .now + SessionConnections.listTimeout) {
+            return try await lists.withConnection(deadline: .now + SessionConnections.listTimeout) {
                 try await body($0)
             }
         } catch let error as PostgresError {

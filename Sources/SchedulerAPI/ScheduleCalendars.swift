@@ -46,8 +46,12 @@ extension CommandContext {
 }
 
 extension CommandRequest {
-    /// The calendars that the body names, as far as they are names.
+    /// The calendars that the body names, itself or in one of its `schedules`, as far as they are names.
     fileprivate var calendarNames: Set<CalendarName> {
-        Set(["only_on", "not_on"].compactMap { body?[$0]?.string }.compactMap { try? CalendarName($0) })
+        let definitions = [body].compactMap(\.self) + (body?["schedules"].map { Array($0.elements) } ?? [])
+        return Set(
+            definitions.flatMap { definition in
+                ["only_on", "not_on"].compactMap { definition[$0]?.string }.compactMap { try? CalendarName($0) }
+            })
     }
 }

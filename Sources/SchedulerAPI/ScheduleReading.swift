@@ -9,20 +9,23 @@ import SchedulerWire
 /// What a creator says, read and checked as a whole: every problem is told at once.
 extension ScheduleDefinitions {
     /// Reads and checks a definition; throws every problem at once.
-    /// - Parameter missing: calendars that the request names and the namespace does not have; the others are loaded.
+    /// - Parameters:
+    ///   - current: what absent fields keep; nil where they mean the defaults.
+    ///   - old: what the schedule says so far: a timing that stays is not held against what has passed of it.
+    ///   - missing: calendars that the request names and the namespace does not have; the others are loaded.
     func read(
-        _ body: inout BodyReader, onto current: ScheduleDefinition?, id: ScheduleID, namespace: Namespace,
-        anchor: Instant, now: Instant, without missing: Set<CalendarName>
+        _ body: inout BodyReader, onto current: ScheduleDefinition?, insteadOf old: ScheduleDefinition? = nil,
+        id: ScheduleID, namespace: Namespace, anchor: Instant, now: Instant, without missing: Set<CalendarName>
     ) throws -> Checked {
         var reader = DefinitionReader(body, defaults: context.defaults, zones: context.session.compiler.zones)
         let read = reader.read(onto: current, idName: try ScheduleName(id.description))
         body = read.body
-        checkTarget(read, for: namespace, &body)
+        checkTarget(read, of: id, in: namespace, now, &body)
         var meaning: Meaning?
         if let timing = read.timing, !reportMissing(missing, timing.constraint, &body) {
             let name = try read.name ?? ScheduleName(id.description)
-            let isRenamed = current.map { $0.name != name } ?? false
-            let isRetimed = current?.timing != timing || (isRenamed && timing.dependsOnName)
+            let isRenamed = old.map { $0.name != name } ?? false
+            let isRetimed = old?.timing != timing || (isRenamed && timing.dependsOnName)
             let question = TimingQuestion(
                 timing: timing, namespace: namespace, hash: Schedule.timingHash(namespace: namespace, name: name),
                 anchor: isRetimed ? now : anchor, graceMilliseconds: read.graceMilliseconds, isRetimed: isRetimed)
@@ -84,6 +87,7 @@ extension ScheduleDefinitions {
         {
             body.report("spread_seconds", "expected at most the shortest period, \(Double(period) / 1000) s")
         }
+        if isRetimed { checkInterval(of: source, timing, for: question.namespace, &body) }
         guard let first = timing.firstOccurrence(of: source, placement: placement, now: now) else {
             guard isRetimed else { return (source, placement, question.anchor) }
             body.report(timing.mainField, "has no occurrence after now within its bounds", as: .neverFires)
@@ -121,6 +125,19 @@ extension ScheduleDefinitions {
         return nil
     }
 
+    /// Only where the timing is new or edited: a limit that came later hinders no other edit.
+    private func checkInterval(
+        of source: OccurrenceSource, _ timing: Timing, for namespace: Namespace, _ body: inout BodyReader
+    ) {
+        guard let least = context.session.limits.limits(of: namespace).minIntervalMilliseconds,
+            let period = source.recurrence.shortestPeriodMilliseconds, period < least
+        else { return }
+        body.report(
+            timing.mainField,
+            "recurs after \(Double(period) / 1000) s, namespace '\(namespace)' may at most each "
+                + "\(Double(least) / 1000) s", as: .intervalTooShort)
+    }
+
     private func checkOnce(_ runAt: Instant, grace: Int64, _ now: Instant, _ body: inout BodyReader) {
         let most = context.defaults.mostLookaheadDays * 86_400_000
         if runAt.milliseconds(since: now) > most {
@@ -128,28 +145,6 @@ extension ScheduleDefinitions {
         }
         if now.milliseconds(since: runAt) > grace {
             body.report("run_at", "lies in the past by more than misfire_grace_seconds: it would never fire")
-        }
-    }
-
-    private func checkTarget(_ read: DefinitionReader.Reading, for namespace: Namespace, _ body: inout BodyReader) {
-        let bytes = read.payload.count
-        if let target = read.target {
-            do {
-                try context.session.compiler.targetRules.check(
-                    target, delivery: read.delivery, payloadBytes: bytes, for: namespace)
-            } catch {
-                let isTooLarge = error.code == .payloadTooLarge
-                body.report(
-                    isTooLarge ? "command_payload" : "target_command", error.description, as: ErrorCode(error.code))
-            }
-        }
-        let headers = read.headers.reduce(1024) { $0 + $1.name.utf8.count + $1.value.utf8.count + 4 }
-        if bytes + headers > context.mostMessageBytes {
-            let most = context.mostMessageBytes
-            body.report(
-                "command_payload",
-                "payload and headers take \(bytes + headers) bytes, the server's max_payload is \(most)",
-                as: .payloadTooLarge)
         }
     }
 }

@@ -6,144 +6,130 @@ import SchedulerEngine
 import SchedulerStore
 import SchedulerWire
 
+/// One step that stops, starts or ends a held schedule. - Returns: false where there was nothing to do.
+typealias StateStep =
+    @Sendable (inout HeldSchedule, ChangeOrigin, PostgresTransaction) async throws -> Bool
+
 /// `schedule.pause`, `resume`, `delete`: what stops and starts a schedule.
 struct StateCommands: Sendable {
     let context: CommandContext
 
-    private struct Target: Sendable {
-        let options: ChangeOptions
-        let reference: ScheduleReference
-    }
-
-    private func target(_ body: inout BodyReader) throws -> Target {
-        let options = ChangeOptions(&body)
-        let reference = try body.finish(with: body.reference())
-        return Target(options: options, reference: reference)
-    }
-
-    /// A schedule that a command takes from one state to another, with its timer; both are locked.
-    private struct Held: Sendable {
-        var schedule: Schedule
-        var timer: Timer
-        var change = Change()
-        let before: ScheduleView
-    }
-
-    /// Takes a schedule in the state `from` through `body`. One that is in the state `to` already is answered as it
-    /// stands, and nothing is told; from any other the way is refused, in the words of `rule`.
-    private func turn(
-        _ request: CommandRequest, _ target: Target, from: ScheduleState, to: ScheduleState, rule: String,
-        _ body: @escaping @Sendable (inout Held, PostgresTransaction) async throws -> Void
-    ) async throws -> [UInt8] {
-        try await context.runner.run(request, target.options) { transaction in
-            let (schedule, timer) = try await transaction.held(target.reference, in: request.namespace)
-            try schedule.expect(version: target.options.ifVersion)
-            let view = ScheduleView(schedule: schedule, timer: timer)
-            var held = Held(schedule: schedule, timer: timer, before: view)
-            held.change.schedule = schedule.id
-            switch schedule.state {
-            case to: held.change.reply = { $0.schedule(view) }
-            case from: try await body(&held, transaction)
-            default: throw WireError(.wrongState, "the schedule is \(schedule.state.rawValue): \(rule)")
-            }
-            return held.change
-        }
-    }
-
     func pause(_ request: CommandRequest) async throws -> [UInt8] {
         var body = BodyReader(request.body)
-        let target = try target(&body)
-        let now = context.now
-        return try await turn(
-            request, target, from: .active, to: .paused, rule: "only an active one is paused"
-        ) { held, transaction in
-            held.schedule.state = .paused
-            held.schedule.pauseReason = target.options.reason
-            held.schedule.touch(now, target.options, request)
-            held.timer.resumeFrom = held.timer.position(offset: held.schedule.spreadOffset)
-            held.timer.nextFireAt = nil
-            held.timer.fireSequence += 1
-            held.timer.version = held.schedule.version
-            held.change.recalled = try await RecallTable.mark(held.schedule.id, in: transaction)
-            held.change.save(
-                held.schedule, held.timer, before: held.before, action: "paused", target.options, at: now)
-        }
-    }
-
-    func delete(_ request: CommandRequest) async throws -> [UInt8] {
-        var body = BodyReader(request.body)
-        let target = try target(&body)
-        let now = context.now
-        let context = context
-        return try await context.runner.run(request, target.options) { transaction in
-            var (schedule, timer) = try await transaction.held(target.reference, in: request.namespace)
-            try schedule.expect(version: target.options.ifVersion)
-            let before = ScheduleView(schedule: schedule, timer: timer)
-            var change = Change()
-            change.schedule = schedule.id
-            if schedule.state != .exhausted { change.write(NamespaceTable.giveBack(request.namespace)) }
-            try await context.session.compiler.load([schedule], on: transaction)
-            change.skipPassed(of: schedule, &timer, as: .deleted, in: context.session, at: now)
-            schedule.state = .deleted
-            schedule.touch(now, target.options, request)
-            timer.nextFireAt = nil
-            timer.resumeFrom = nil
-            timer.fireSequence += 1
-            timer.version = schedule.version
-            change.recalled = try await RecallTable.mark(schedule.id, in: transaction)
-            change.save(schedule, timer, before: before, action: "deleted", target.options, at: now)
-            let id = schedule.id
-            change.reply = { writer in
-                writer.object("schedule") { writer in
-                    writer.member("id", id.description)
-                    writer.member("state", ScheduleState.deleted.rawValue)
-                }
-            }
-            return change
-        }
+        let until = body.pauseEnd(after: context.now)
+        return try await turn(request, &body, pauseStep(until: until))
     }
 
     func resume(_ request: CommandRequest) async throws -> [UInt8] {
         var body = BodyReader(request.body)
         let catchUp = body.bool("catch_up") ?? false
-        let target = try target(&body)
-        let now = context.now
-        let context = context
-        return try await turn(
-            request, target, from: .paused, to: .active, rule: "only a paused one is resumed"
-        ) { held, transaction in
-            try await context.session.compiler.load([held.schedule], on: transaction)
-            // It would be invalid at its next claim, and where its zone is gone nobody could tell what passed.
-            if let fault = context.session.compiler.compile(held.schedule).fault { throw WireError(fault) }
-            held.schedule.pauseReason = nil
-            held.schedule.touch(now, target.options, request)
-            held.timer.version = held.schedule.version
-            held.change.resume(
-                held.schedule, &held.timer, catchUp: catchUp, as: .paused, in: context.session, at: now)
-            held.timer.fireSequence += 1
-            // What it still had to do was done, or passed, while it was paused.
-            let isOpen = try await RecallTable.isOpen(held.schedule.id, in: transaction)
-            let isOver = held.timer.nextFireAt == nil && !isOpen
-            held.schedule.state = isOver ? .exhausted : .active
-            if isOver { held.change.write(NamespaceTable.giveBack(request.namespace)) }
-            held.change.save(
-                held.schedule, held.timer, before: held.before, action: "resumed", target.options, at: now)
-            if isOver {
-                let view = ScheduleView(schedule: held.schedule, timer: held.timer)
-                held.change.audit(entry("exhausted", view, before: nil, target.options, at: now))
+        return try await turn(request, &body, resumeStep(catchUp: catchUp))
+    }
+
+    func delete(_ request: CommandRequest) async throws -> [UInt8] {
+        var body = BodyReader(request.body)
+        return try await turn(request, &body, deleteStep)
+    }
+
+    private func turn(
+        _ request: CommandRequest, _ body: inout BodyReader, _ step: @escaping StateStep
+    ) async throws -> [UInt8] {
+        let origin = ChangeOrigin(namespace: request.namespace, options: ChangeOptions(&body), now: context.now)
+        let reference = try body.finish(with: body.reference())
+        return try await context.runner.run(request, origin.options) { transaction in
+            try await change(reference, by: step, origin, in: transaction)
+        }
+    }
+
+    /// Takes one schedule through a step. Where there is nothing to do, it is answered as it stands, and nothing is
+    /// told.
+    func change(
+        _ reference: ScheduleReference, by step: StateStep, _ origin: ChangeOrigin,
+        in transaction: PostgresTransaction
+    ) async throws -> Change {
+        let (schedule, timer) = try await transaction.held(reference, in: origin.namespace)
+        try schedule.expect(version: origin.options.ifVersion)
+        var held = HeldSchedule(schedule, timer)
+        // A rehearsal compares the fires, and those need the calendars.
+        if origin.options.isDryRun { try await context.session.compiler.load([schedule], on: transaction) }
+        guard try await step(&held, origin, transaction) else {
+            let view = held.before
+            held.change.rehearsal = Rehearsal(before: view, after: view)
+            held.change.reply = { $0.schedule(view) }
+            return held.change
+        }
+        held.store(at: origin.now)
+        guard held.schedule.state == .deleted else { return held.change }
+        let id = held.schedule.id
+        held.change.reply = { writer in
+            writer.object("schedule") { writer in
+                writer.member("id", id.description)
+                writer.member("state", ScheduleState.deleted.rawValue)
             }
-            held.change.hints = isSoon(held.timer.nextFireAt, now)
+        }
+        return held.change
+    }
+
+    /// - Parameter until: when it goes on by itself; nil: when somebody resumes it.
+    func pauseStep(until: Instant?) -> StateStep {
+        { held, origin, transaction in
+            switch held.schedule.state {
+            case .active:
+                held.touch(by: origin)
+                try await held.pause(until: until, by: origin, in: transaction)
+                return true
+            case .paused where held.schedule.pausedUntil != until:
+                held.touch(by: origin)
+                held.schedule.pausedUntil = until
+                held.schedule.pauseReason = origin.options.reason ?? held.schedule.pauseReason
+                held.timer.fireSequence += 1
+                held.tell("paused", by: origin)
+                return true
+            case .paused: return false
+            case .invalid, .exhausted, .deleted:
+                throw WireError(
+                    .wrongState, "the schedule is \(held.schedule.state.rawValue): only an active one is paused")
+            }
+        }
+    }
+
+    func resumeStep(catchUp: Bool) -> StateStep {
+        let session = context.session
+        return { held, origin, transaction in
+            switch held.schedule.state {
+            case .active: return false
+            case .paused:
+                held.touch(by: origin)
+                try await held.resume(
+                    catchUp: catchUp, asOf: origin.now, in: session, by: origin, transaction)
+                return true
+            case .invalid, .exhausted, .deleted:
+                throw WireError(
+                    .wrongState, "the schedule is \(held.schedule.state.rawValue): only a paused one is resumed")
+            }
+        }
+    }
+
+    var deleteStep: StateStep {
+        let session = context.session
+        return { held, origin, transaction in
+            held.touch(by: origin)
+            try await held.delete(in: session, by: origin, transaction)
+            return true
         }
     }
 }
 
-extension Schedule {
-    mutating func touch(_ now: Instant, _ options: ChangeOptions, _ request: CommandRequest) {
-        version += 1
-        updatedAt = now
-        updatedBy = options.actor ?? request.namespace.description
+extension BodyReader {
+    /// `until`: when a pause ends by itself; later than now.
+    mutating func pauseEnd(after now: Instant) -> Instant? {
+        guard let until = instant("until") else { return nil }
+        if until <= now { report("until", "expected an instant after now, which is \(now.rfc3339)") }
+        return until
     }
+}
 
+extension Schedule {
     /// The cause of its being invalid is gone.
     mutating func heal() {
         state = .active
@@ -152,18 +138,6 @@ extension Schedule {
 }
 
 extension Change {
-    /// Writes a changed schedule with its entry in the audit log, and replies with it.
-    mutating func save(
-        _ schedule: Schedule, _ timer: Timer, before: ScheduleView, action: String, _ options: ChangeOptions,
-        at now: Instant
-    ) {
-        let view = ScheduleView(schedule: schedule, timer: timer)
-        write(ScheduleTable.update(schedule))
-        write(TimerTable.update(timer, priority: schedule.definition.priority))
-        audit(entry(action, view, before: before, options, at: now))
-        reply = { $0.schedule(view) }
-    }
-
     /// Tells what an edit of the timing, or a deletion, takes away unclaimed: it was due before now. Comes before the
     /// timer and its generation change.
     mutating func skipPassed(
@@ -187,13 +161,14 @@ extension Change {
     }
 
     /// Lets a timer that stood still go on, and tells what passed meanwhile.
+    /// - Parameter end: through when it stood still; what has passed since then is late, and not skipped.
     mutating func resume(
         _ schedule: Schedule, _ timer: inout Timer, catchUp: Bool, as reason: SkipReason, in session: Session,
-        at now: Instant
+        asOf end: Instant, at now: Instant
     ) {
         let compiled = session.compiler.compile(schedule)
         let passed = timer.resumeFrom
-        let resumed = compiled.planner.resume(from: passed, now: now, catchUp: catchUp, reason: reason)
+        let resumed = compiled.planner.resume(from: passed, now: end, catchUp: catchUp, reason: reason)
         if let run = resumed.skipped { skip(run, of: compiled, &timer, by: session.instance, at: now) }
         timer.stand(at: resumed.position)
         tellRemoved(after: passed, of: compiled, &timer, at: now)

@@ -38,6 +38,19 @@ package enum Digest {
             high: (first & 0xFFFF_FFFF_FFFF_0FFF) | 0x8000, low: (second & (UInt64.max >> 2)) | (1 << 63))
     }
 
+    /// The bytes that an even number of hexadecimal digits, of either case, stand for; anything else is nil.
+    package static func bytes(hexadecimal text: some StringProtocol) -> [UInt8]? {
+        let digits = text.utf8.map { Character(UnicodeScalar($0)).hexDigitValue }
+        guard digits.count.isMultiple(of: 2) else { return nil }
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(digits.count / 2)
+        for index in stride(from: 0, to: digits.count, by: 2) {
+            guard let high = digits[index], let low = digits[index + 1] else { return nil }
+            bytes.append(UInt8(high << 4 | low))
+        }
+        return bytes
+    }
+
     package static func hexadecimal(_ bytes: [UInt8]) -> String {
         let digits = Array("0123456789abcdef".utf8)
         return String(unsafeUninitializedCapacity: bytes.count * 2) { buffer in

@@ -27,6 +27,8 @@ package struct Execution: Hashable, Sendable {
     package var ackStream: String?
     package var ackSequence: Int64?
     package var isRecalled: Bool
+    /// The execution that this one was made again of.
+    package var retryOf: ExecutionID?
 
     package init(
         id: ExecutionID, schedule: ScheduleID, scheduledFor: Instant, dueAt: Instant, state: ExecutionState,

@@ -10,6 +10,8 @@ package enum FireClass: Int, Sendable, CaseIterable {
     case withinGrace
     /// Misfired: 100/s a cluster.
     case misfired
+    /// Backfilled by a command: as many a second beside those, so that neither keeps the other waiting.
+    case backfilled
 }
 
 /// Claimed occurrences that wait for their time, then for their turn. Pure: time comes in as an argument.

@@ -117,6 +117,21 @@ package struct SubjectPattern: Hashable, Sendable, CustomStringConvertible {
         self.tokens = tokens
     }
 
+    /// Whether it has no wildcard: then it matches itself alone.
+    package var isLiteral: Bool { !tokens.contains { $0 == "*" || $0 == ">" } }
+
+    /// The same as a regular expression of PostgreSQL.
+    package var regularExpression: String {
+        let parts = tokens.map { token in
+            switch token {
+            case "*": "[^.]+"
+            case ">": ".+"
+            default: token.map { $0.isASCII && ($0.isLetter || $0.isNumber) ? String($0) : "\\\($0)" }.joined()
+            }
+        }
+        return "^" + parts.joined(separator: "\\.") + "$"
+    }
+
     package func matches(_ subject: String) -> Bool {
         var rest = subject.split(separator: ".", omittingEmptySubsequences: false)[...]
         for token in tokens {

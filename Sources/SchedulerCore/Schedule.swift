@@ -150,6 +150,8 @@ package struct ScheduleDefinition: Hashable, Sendable {
     package var target: TargetSubject
     /// Any JSON, kept and delivered as the exact bytes of the request.
     package var payload: [UInt8] = Array("{}".utf8)
+    /// The payload's strings are templates, rendered for each fire.
+    package var payloadTemplate = false
     package var headers: [UserHeader] = []
     package var delivery = Delivery.jetstream
     package var guarantee = Guarantee.atLeastOnce
@@ -181,6 +183,17 @@ extension ScheduleDefinition {
     package func isRetimed(from old: ScheduleDefinition) -> Bool {
         timing != old.timing || (name != old.name && timing.dependsOnName)
     }
+
+    /// The same with what is a set of pairs in the order of the names: JSON's objects have none.
+    package var inOrder: ScheduleDefinition {
+        var ordered = self
+        ordered.headers.sort { $0.name < $1.name }
+        ordered.metadata.sort { $0.name < $1.name }
+        return ordered
+    }
+
+    /// Whether two definitions say the same. The payload counts as bytes, for as such it is delivered.
+    package func says(sameAs other: ScheduleDefinition) -> Bool { inOrder == other.inOrder }
 }
 
 /// A schedule as it stands: the definition and what the scheduler keeps with it.
@@ -193,6 +206,8 @@ package struct Schedule: Hashable, Sendable {
     package var generation: Int32
     package var state: ScheduleState
     package var pauseReason: String?
+    /// When a pause ends by itself; counts while it is paused only.
+    package var pausedUntil: Instant?
     /// What an interval counts from: `start_at`, else the creation, else the last edit of the timing.
     package var anchor: Instant
     package var createdAt: Instant
@@ -202,7 +217,8 @@ package struct Schedule: Hashable, Sendable {
 
     package init(
         id: ScheduleID, namespace: Namespace, definition: ScheduleDefinition, version: Int64 = 1, generation: Int32 = 1,
-        state: ScheduleState = .active, pauseReason: String? = nil, anchor: Instant, createdAt: Instant,
+        state: ScheduleState = .active, pauseReason: String? = nil, pausedUntil: Instant? = nil, anchor: Instant,
+        createdAt: Instant,
         createdBy: String? = nil, updatedAt: Instant, updatedBy: String? = nil
     ) {
         self.id = id
@@ -212,6 +228,7 @@ package struct Schedule: Hashable, Sendable {
         self.generation = generation
         self.state = state
         self.pauseReason = pauseReason
+        self.pausedUntil = pausedUntil
         self.anchor = anchor
         self.createdAt = createdAt
         self.createdBy = createdBy

@@ -1,3 +1,5 @@
+package import JSONSchema
+
 /// How a fired message leaves (contract.md §3).
 package enum Delivery: String, Sendable, CaseIterable {
     /// Waits for the stream's acknowledgement.
@@ -14,6 +16,8 @@ package struct TargetRule: Hashable, Sendable {
     package let delivery: Set<Delivery>
     /// Nil where only the server's `max_payload` bounds it.
     package let maxPayloadBytes: Int?
+    /// What a payload must satisfy; nil where any JSON does.
+    package var payloadSchema: CompiledSchema?
 
     package init(namespace: Namespace?, subject: SubjectPattern, delivery: Set<Delivery>, maxPayloadBytes: Int?) {
         self.namespace = namespace
@@ -33,6 +37,8 @@ package struct TargetRules: Hashable, Sendable {
             case notAllowed
             case delivery
             case payloadTooLarge
+            /// It breaks the schema of each rule that allows the target.
+            case payloadInvalid
         }
 
         package let code: Code
@@ -53,10 +59,12 @@ package struct TargetRules: Hashable, Sendable {
         rules.filter { $0.namespace == nil || $0.namespace == namespace }
     }
 
-    /// Checks a target at create, at update and again when it fires. The first rule that allows it is enough.
+    /// Checks a target at create, at update and again when it fires. One rule that allows it is enough.
+    /// - Returns: the rules that allow it, at least one: the payload is for ``payloadProblems(_:)`` of them to judge.
+    @discardableResult
     package func check(
         _ target: TargetSubject, delivery: Delivery, payloadBytes: Int, for namespace: Namespace
-    ) throws(Refusal) {
+    ) throws(Refusal) -> [TargetRule] {
         let subject = target.description
         guard subject != ownPrefix, !subject.hasPrefix(ownPrefix + ".") else {
             throw Refusal(code: .reserved, description: "'\(subject)' is one of the scheduler's own subjects")
@@ -73,11 +81,29 @@ package struct TargetRules: Hashable, Sendable {
                 code: .delivery,
                 description: "'\(subject)' allows delivery by \(allowed), not by \(delivery.rawValue)")
         }
-        guard delivering.contains(where: { $0.maxPayloadBytes.map { payloadBytes <= $0 } ?? true }) else {
+        let allowing = delivering.filter { $0.maxPayloadBytes.map { payloadBytes <= $0 } ?? true }
+        guard !allowing.isEmpty else {
             let most = delivering.compactMap(\.maxPayloadBytes).max() ?? 0
             throw Refusal(
                 code: .payloadTooLarge,
                 description: "'\(subject)' takes payloads of at most \(most) bytes, got \(payloadBytes)")
         }
+        return allowing
+    }
+}
+
+extension [TargetRule] {
+    /// What is wrong with a payload by the schemas of rules that allow its target: nothing where one of them takes it,
+    /// else what the first one says.
+    package func payloadProblems(_ payload: [UInt8]) -> [SchemaProblem] {
+        var problems: [SchemaProblem]?
+        let schemas = compactMap(\.payloadSchema)
+        guard schemas.count == count else { return [] }
+        for schema in schemas {
+            let found = schema.validate(payload)
+            if found.isEmpty { return [] }
+            if problems == nil { problems = found }
+        }
+        return problems ?? []
     }
 }

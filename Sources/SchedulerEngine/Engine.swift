@@ -15,26 +15,37 @@ package final class Engine: Service {
     package let compiler: ScheduleCompiler
     private let links: Session.Links
     private let zones: ZoneWatch
+    private let targets: TargetsWatch
+    package let limits = LimitBoard()
     private let logger: Logger
     private let clock = PostgresClock()
     private let current = Mutex<Session?>(nil)
     private let isStopping = Atomic<Bool>(false)
+    private let draining = Flag()
     private let hasStarted = Atomic<Bool>(false)
     private let fault = Mutex<String?>("the engine is starting")
+    private let submittedFault = Mutex<String?>(nil)
 
     package init(
         configuration: EngineConfiguration, links: Session.Links, compiler: ScheduleCompiler, zones: ZoneWatch,
-        logger: Logger
+        targets: TargetsWatch = TargetsWatch(), logger: Logger
     ) {
         self.configuration = configuration
         self.links = links
         self.compiler = compiler
         self.zones = zones
+        self.targets = targets
         self.logger = logger
     }
 
     /// The incarnation at work; nil while there is none.
     package var session: Session? { current.withLock { $0 } }
+
+    /// An admin has asked this instance to go: the commands end first, and with them the process, in good order.
+    package var isDraining: Bool { draining.isSet }
+
+    /// Asks this instance to go.
+    package func drain() { draining.signal() }
 
     package func requireSession() throws -> Session {
         guard let session else {
@@ -46,7 +57,16 @@ package final class Engine: Service {
     /// Why this instance is not ready; empty when it is.
     package func faults() -> [String] {
         guard let session else { return [fault.withLock { $0 } ?? "the instance is joining"] }
-        return session.faults()
+        return session.faults() + (submittedFault.withLock { $0 }.map { [$0] } ?? [])
+    }
+
+    /// Says why submitted commands are not taken; nil while they are. - Returns: whether that is news.
+    @discardableResult
+    package func report(submitted fault: String?) -> Bool {
+        submittedFault.withLock { known in
+            defer { known = fault }
+            return known != fault
+        }
     }
 
     package func run() async throws {
@@ -83,7 +103,7 @@ package final class Engine: Service {
         let instance = InstanceID(.version7(at: PostgresClock.machineNow(), random: &random))
         let session = try Session(
             instance, configuration: configuration, links: links, clock: clock, compiler: compiler, zones: zones,
-            bucket: bucket, logger: logger)
+            rules: (targets, limits), bucket: bucket, draining: draining, logger: logger)
         do {
             try await session.join()
             tellStart(session)

@@ -45,8 +45,13 @@ package struct SubjectNames: Hashable, Sendable {
     private var upperPrefix: String { prefix.uppercased() }
 
     package var eventsStream: String { "\(upperPrefix)_EVENTS" }
+    package var commandsStream: String { "\(upperPrefix)_COMMANDS" }
     package var lockBucket: String { "\(upperPrefix)_LOCKS" }
     package var commands: String { "\(prefix).cmd.>" }
+    /// Durable commands.
+    package var submitted: String { "\(prefix).submit.>" }
+    /// Workers' reports on tracked executions, but for heartbeats: what is kept of them while no scheduler runs.
+    package var reports: [String] { ["started", "succeeded", "failed"].map { "\(prefix).run.*.*.\($0)" } }
     package var administration: String { "\(prefix).admin.>" }
     package var events: String { "\(prefix).evt.>" }
     /// Where a command that made something due soon tells all instances to look.

@@ -1,7 +1,7 @@
 import Glibc
 import Synchronization
 
-/// Named places on the claim–publish–record path at which a test ends the process as a crash would.
+/// Named places on the claim–publish–record path, and on that of submitted commands, at which a test ends the process as a crash would.
 ///
 /// `CARILLON_FAIL_AT=claim.committed` ends it by SIGKILL the first time that place is reached, `claim.committed@20` the
 /// twentieth time. Without the variable a place costs one comparison.
@@ -24,6 +24,13 @@ package enum FailPoint: String, CaseIterable, Sendable {
     case told = "event.sent"
     /// The event is acknowledged; the claim's row still stands.
     case settled = "event.acknowledged"
+    /// A submitted command is taken from its stream; nothing is written.
+    case submittedTaken = "submit.taken"
+    /// A submitted command is committed, with the cursor and its event; not acknowledged.
+    case submittedApplied = "submit.committed"
+
+    /// Those on the way of an occurrence.
+    package static let ofFires = allCases.filter { $0 != .submittedTaken && $0 != .submittedApplied }
 
     private static let armed: (point: FailPoint, hits: Int)? = {
         guard let setting = getenv("CARILLON_FAIL_AT").map({ String(cString: $0) }) else { return nil }
@@ -33,7 +40,7 @@ package enum FailPoint: String, CaseIterable, Sendable {
     }()
     private static let reached = Atomic<Int>(0)
 
-    func reach() {
+    package func reach() {
         guard let armed = Self.armed, armed.point == self else { return }
         if Self.reached.add(1, ordering: .relaxed).newValue >= armed.hits { kill(getpid(), SIGKILL) }
     }

@@ -18,6 +18,10 @@ package final class Session: Sendable {
     package let clock: PostgresClock
     package let compiler: ScheduleCompiler
     let zones: ZoneWatch
+    let targetsWatch: TargetsWatch
+    package let limits: LimitBoard
+    /// Rules may have changed; the cause of some schedules' being invalid may be gone.
+    let (rulesChanged, healing) = (Wakeup(), Wakeup())
     package let pool: PostgresPool
     /// For lists and counts, which may take long.
     package let lists: PostgresPool
@@ -35,6 +39,8 @@ package final class Session: Sendable {
     let logger: Logger
     let gate: Gate
     let leaving = Flag()
+    /// The process is asked to go.
+    let draining: Flag
     /// The lock under which single jobs run.
     let roleLock: KeyValueLock
 
@@ -58,13 +64,16 @@ package final class Session: Sendable {
 
     init(
         _ instance: InstanceID, configuration: EngineConfiguration, links: Links, clock: PostgresClock,
-        compiler: ScheduleCompiler, zones: ZoneWatch, bucket: KeyValueBucket, logger: Logger
+        compiler: ScheduleCompiler, zones: ZoneWatch, rules: (targets: TargetsWatch, limits: LimitBoard),
+        bucket: KeyValueBucket, draining: Flag, logger: Logger
     ) throws {
         self.instance = instance
         self.configuration = configuration
         self.clock = clock
         self.compiler = compiler
         self.zones = zones
+        (targetsWatch, limits) = rules
+        self.draining = draining
         self.logger = logger
         serving = links.serving
         connections = try SessionConnections(configuration.postgres, of: instance)
@@ -128,6 +137,7 @@ extension Session {
         try await InstanceTable.register(instance, name: configuration.instanceName, on: connections.control)
         for _ in 0..<5 { try await clock.sample(on: connections.control) }
         try await requirePartitions()
+        try await loadRules(on: connections.control)
         try await membership.join()
         try publisher.start()
         try teller.start()
@@ -152,8 +162,8 @@ extension Session {
     /// Does a member's work until it is fenced, loses its lease, or is asked to leave; throws but for the last.
     func work() async throws {
         let requests = try serving.subscribe(try SubjectFilter(configuration.names.recall(of: instance)))
-        let hints = try serving.subscribe(try SubjectFilter(configuration.names.hint)) { [claimer] _ in
-            claimer.hint()
+        let hints = try serving.subscribe(try SubjectFilter(configuration.names.hint)) { [weak self] message in
+            self?.heard(message.payload)
         }
         defer {
             requests.cancel()
@@ -174,7 +184,9 @@ extension Session {
                 group.addTask { try await Retention(session: self).run() }
                 group.addTask { try await ZoneKeeper(session: self).run() }
                 group.addTask { try await StateKeeper(session: self).run() }
+                group.addTask { try await TargetKeeper(session: self).run() }
                 group.addTask { try await ExhaustionKeeper(session: self).run() }
+                group.addTask { try await AuditSealer(session: self).run() }
                 group.addTask { await self.answerRecalls(requests) }
                 group.addTask { try await self.leaveWhenAsked() }
                 // The first to throw ends all: `waitForAll` would wait for the others first.
@@ -241,9 +253,16 @@ extension Session {
 
     private func answerRecall(_ request: NATSMessage) async {
         let text = String(decoding: request.payload, as: UTF8.self)
+        var answer = "{}"
         do {
-            if text == Self.frozen {
+            if text == Self.drain {
+                draining.signal()
+            } else if let cancellation = Cancellation(text) {
+                answer = cancel(cancellation).rawValue
+            } else if text == Self.frozen {
                 try await pool.withConnection { try await self.recaller.recallFrozen(on: $0) }
+            } else if text == Self.revoked {
+                try await recallRevoked()
             } else if let schedule = ScheduleID(text: text) {
                 try await pool.withConnection { try await self.recaller.recall(schedule, on: $0) }
             }
@@ -251,7 +270,7 @@ extension Session {
             logger.warning("a recall failed", metadata: ["of": "\(text)", "error": "\(error)"])
         }
         guard let reply = request.reply, let subject = try? Subject(reply) else { return }
-        _ = try? serving.publish(subject, payload: Array("{}".utf8))
+        _ = try? serving.publish(subject, payload: Array(answer.utf8))
     }
 }
 
@@ -298,6 +317,33 @@ extension Session {
                 }
             }
         }
+    }
+
+    /// What asks a member to go.
+    private static let drain = "drain"
+
+    /// Asks another member to go. - Returns: whether it has heard.
+    package func requestDrain(of member: InstanceID, within limit: Duration) async -> Bool {
+        guard let subject = try? Subject(configuration.names.recall(of: member)) else { return false }
+        let reply = try? await serving.request(subject, payload: Array(Self.drain.utf8), timeout: limit)
+        return reply != nil
+    }
+
+    /// Asks the claimant of an execution to give it up, if it has not handed it to NATS.
+    /// - Returns: what it said; nil where it did not answer.
+    package func cancel(
+        _ cancellation: Cancellation, at claimant: InstanceID, within limit: Duration
+    ) async -> Cancellation.Answer? {
+        if claimant == instance { return cancel(cancellation) }
+        guard let subject = try? Subject(configuration.names.recall(of: claimant)) else { return nil }
+        let reply = try? await serving.request(subject, payload: Array(cancellation.text.utf8), timeout: limit)
+        return reply.flatMap { Cancellation.Answer(rawValue: String(decoding: $0.payload, as: UTF8.self)) }
+    }
+
+    private func cancel(_ cancellation: Cancellation) -> Cancellation.Answer {
+        let answer = publisher.cancel(cancellation)
+        if answer == .cancelled { records.hurry() }
+        return answer
     }
 
     private func recall(_ schedule: ScheduleID, from claimant: InstanceID, within limit: Duration) async {

@@ -25,6 +25,9 @@ package struct SessionConnections: Sendable {
     private static let mostListsWaiting = 8
     /// How long one statement of a list may take.
     package static let listTimeout = Duration.seconds(2)
+    /// A page of a list is a stretch of an index in its order. The planner, which cannot know how soon a page is full,
+    /// would gather and sort all that may come.
+    package static let listSettings = ["enable_bitmapscan": "off", "enable_sort": "off"]
 
     package init(_ configuration: PostgresConfiguration, of instance: InstanceID) throws {
         var plain = configuration
@@ -45,6 +48,7 @@ package struct SessionConnections: Sendable {
         pool = PostgresPool(plain, size: Self.commandConnections, maximumWaiters: 1024)
         var bounded = plain
         bounded.statementTimeout = Self.listTimeout
+        bounded.settings.merge(Self.listSettings) { $1 }
         lists = PostgresPool(bounded, size: Self.listConnections, maximumWaiters: Self.mostListsWaiting)
     }
 

@@ -12,13 +12,22 @@ package struct AuditEntry: Sendable {
     package var namespace: String
     package var name: String?
     /// The event's name: `created`, `updated`, `paused`, `resumed`, `deleted`, `exhausted`, `invalidated`,
-    /// `times_removed`.
+    /// `times_removed`, `command_accepted`, `command_rejected`. Without an event: `triggered`, `backfilled`,
+    /// `execution_cancelled`, `execution_retried`, `schedule_restored`, and what concerns no schedule.
     package var action: String
     package var actor: String?
     package var reason: String?
     package var requestID: String?
     package var before: [UInt8]?
     package var after: [UInt8]?
+
+    /// What the event of a submitted command tells beside the rest.
+    package var outcome: [UInt8]? {
+        action == "command_accepted" || action == "command_rejected" ? after : nil
+    }
+
+    /// A schedule was put back that was not there.
+    package static let scheduleRestored = "schedule_restored"
 
     package init(at: Instant, namespace: String, action: String, fence: Int64) {
         self.at = at
@@ -66,16 +75,16 @@ package enum AuditTable {
         "audit_note",
         """
         INSERT INTO scheduler.audit_log (at, fence, version, namespace, name, action, actor, reason, request_id, before,
-            after)
-        VALUES ($1, 0, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-        """, types: [.timestamptz, .int64, .text, .text, .text, .text, .text, .text, .json, .json])
+            after, schedule_id)
+        VALUES ($1, 0, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+        """, types: [.timestamptz, .int64, .text, .text, .text, .text, .text, .text, .json, .json, .uuid])
 
-    /// Writes an entry that no event tells of: what concerns no schedule.
+    /// Writes an entry that no event of a schedule tells of: what concerns none, and what is asked for its executions.
     package static func note(_ entry: AuditEntry) -> Call {
         noteStatement(
             .instant(entry.at), .int64(entry.version), .text(entry.namespace), .text(entry.name), .text(entry.action),
             .text(entry.actor), .text(entry.reason), .text(entry.requestID), .optional(entry.before) { .json($0) },
-            .optional(entry.after) { .json($0) })
+            .optional(entry.after) { .json($0) }, .optional(entry.schedule) { .id($0) })
     }
 
     /// The id that ``insert(_:)`` gave its entry.
@@ -85,7 +94,7 @@ package enum AuditTable {
         "outbox_owed",
         """
         SELECT a.id, a.at, a.schedule_id, a.fence, a.version, a.namespace, a.name, a.action, a.actor, a.reason,
-            a.request_id
+            a.request_id, CASE WHEN a.action IN ('command_accepted', 'command_rejected') THEN a.after END
         FROM scheduler.outbox o JOIN scheduler.audit_log a ON a.id = o.audit_id
         WHERE o.at <= $1 AND NOT (o.audit_id = ANY ($3::bigint[]))
         ORDER BY o.audit_id LIMIT $2
@@ -108,6 +117,7 @@ package enum AuditTable {
             entry.actor = try row.textOrNil(8)
             entry.reason = try row.textOrNil(9)
             entry.requestID = try row.textOrNil(10)
+            entry.after = try row.jsonOrNil(11)
             return (try row.int64(0), entry)
         }
     }
@@ -123,22 +133,5 @@ package enum AuditTable {
 
     package static func pending(on runner: some StatementRunner) async throws -> Int64 {
         try await runner.query(pendingStatement, []).first?.int64(0) ?? 0
-    }
-
-    /// Index `audit_log_at`, oldest first. An entry whose event is owed stays.
-    static let forgetStatement = Statement(
-        "audit_forget",
-        """
-        DELETE FROM scheduler.audit_log WHERE id IN (
-            SELECT a.id FROM scheduler.audit_log a
-            WHERE a.at < $1 AND NOT EXISTS (SELECT 1 FROM scheduler.outbox o WHERE o.audit_id = a.id)
-            ORDER BY a.at LIMIT $2)
-        """, types: [.timestamptz, .int64])
-
-    /// Drops one page of entries older than the retention. - Returns: how many.
-    package static func forget(
-        before instant: Instant, page: Int = RetentionPage.size, on runner: some StatementRunner
-    ) async throws -> Int {
-        try await runner.query(forgetStatement, [.instant(instant), .int64(Int64(page))]).affected
     }
 }

@@ -6,7 +6,7 @@ package import SchedulerWire
 
 /// Business calendars by name.
 package enum CalendarTable {
-    private static let columns =
+    static let columns =
         "namespace, name, version, definition, created_at, created_by, updated_at, updated_by"
 
     static let findStatement = Statement(
@@ -104,7 +104,7 @@ package enum CalendarTable {
         ).map { (try $0.scheduleID(0), try $0.text(1)) }
     }
 
-    private static func calendar(of row: PostgresRow) throws(PostgresError) -> CalendarView {
+    static func calendar(of row: PostgresRow) throws(PostgresError) -> CalendarView {
         do {
             var body = BodyReader(try JSONValue.parse(try row.json(3)))
             guard let definition = body.calendar() else {

@@ -14,22 +14,36 @@ package enum ClaimTable {
     static let insertStatement = Statement(
         "claims_insert",
         """
-        INSERT INTO scheduler.claims (id, instance, claimed_at, oldest, executions) VALUES ($1, $2, $3, $4, $5)
-        """, types: [.uuid, .uuid, .timestamptz, .uuid, .uuidArray])
+        INSERT INTO scheduler.claims (id, instance, claimed_at, oldest, executions, commanded)
+        VALUES ($1, $2, $3, $4, $5, $6)
+        """, types: [.uuid, .uuid, .timestamptz, .uuid, .uuidArray, .bool])
 
+    /// - Parameter isCommanded: a command opened them for times that may be long past.
     package static func insert(
-        _ id: ClaimID, by instance: InstanceID, at now: Instant, executions: [ExecutionID]
+        _ id: ClaimID, by instance: InstanceID, at now: Instant, executions: [ExecutionID], isCommanded: Bool = false
     ) -> Call {
         insertStatement(
             .uuid(id.uuid), .id(instance), .instant(now),
-            .uuid(executions.min()?.uuid ?? .lowest(at: now)), .ids(executions))
+            .uuid(executions.min()?.uuid ?? .lowest(at: now)), .ids(executions), .bool(isCommanded))
     }
 
-    /// Nothing that is open lies before this id: an expression for the statements that look for open executions. The
-    /// journal is as small as what is in flight.
+    /// Nothing that is open lies before this id, but what commands opened for past times: an expression for the
+    /// statements that look for open executions. The journal is as small as what is in flight. Index `claims_own`.
     static let openFrom = """
+        coalesce((SELECT c.oldest FROM scheduler.claims c WHERE NOT c.commanded ORDER BY c.oldest LIMIT 1),
+            'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
+        """
+
+    /// Nothing at all that is open lies before this id. Index `claims_oldest`.
+    static let allOpenFrom = """
         coalesce((SELECT c.oldest FROM scheduler.claims c ORDER BY c.oldest LIMIT 1),
             'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
+        """
+
+    /// The open executions `e` that commands opened for past times, found from the journal. Index `claims_commanded`.
+    static let commandedOpen = """
+        scheduler.claims c CROSS JOIN LATERAL unnest(c.executions) AS x (id)
+            JOIN scheduler.executions e ON e.id = x.id AND e.state = 'claimed' AND c.commanded
         """
 
     static let deleteStatement = Statement(
@@ -88,7 +102,7 @@ package enum ClaimTable {
     ) async throws -> [(execution: Execution, payload: [UInt8]?)] {
         var found: [(Execution, [UInt8]?)] = []
         for row in try await runner.query(rowsStatement, [.ids(executions)]) {
-            found.append((try ExecutionTable.execution(of: row), try row.jsonOrNil(25)))
+            found.append((try ExecutionTable.execution(of: row), try row.jsonOrNil(ExecutionTable.columnCount)))
         }
         return found
     }

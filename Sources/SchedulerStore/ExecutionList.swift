@@ -103,7 +103,7 @@ package enum ExecutionList {
     }
 
     private static func row(of row: PostgresRow) throws -> Row {
-        Row(execution: try ExecutionTable.execution(of: row), name: try row.text(25))
+        Row(execution: try ExecutionTable.execution(of: row), name: try row.text(ExecutionTable.columnCount))
     }
 }
 

@@ -58,6 +58,23 @@ package enum ExecutionTable {
         setPayloadStatement(.id(id), .json(payload))
     }
 
+    static let payloadStatement = Statement(
+        "executions_payload", "SELECT payload FROM scheduler.executions WHERE id = $1", types: [.uuid], isReadOnly: true
+    )
+
+    /// What an execution sends in place of its schedule's payload; nil where it sends that.
+    package static func payload(of id: ExecutionID, on runner: some StatementRunner) async throws -> [UInt8]? {
+        try await runner.query(payloadStatement, [.id(id)]).first?.jsonOrNil(0)
+    }
+
+    static let setRetryStatement = Statement(
+        "executions_set_retry", "UPDATE scheduler.executions SET retry_of = $2 WHERE id = $1", types: [.uuid, .uuid])
+
+    /// Says which execution this one was made again of.
+    package static func setRetry(of original: ExecutionID, in id: ExecutionID) -> Call {
+        setRetryStatement(.id(id), .id(original))
+    }
+
     /// The occurrences among `ids` that have rows: what a claim that met 23505 leaves out.
     static let existingStatement = Statement(
         "executions_existing", "SELECT id FROM scheduler.executions WHERE id = ANY ($1::uuid[])", types: [.uuidArray],
@@ -144,10 +161,12 @@ package enum ExecutionTable {
                 }))
     }
 
+    /// How many columns ``columns`` names: where what a statement adds begins.
+    static let columnCount = 26
     static let columns = """
         e.id, e.schedule_id, e.scheduled_for, e.due_at, e.state, e.reason, e.outcome, e.last_outcome, e.origin,
         e.trigger, e.generation, e.schedule_version, e.attempt, e.fence, e.missed_count, e.ordinal, e.claimed_by,
-        e.claimed_at, e.fired_at, e.finished_at, e.range_from, e.range_count, e.ack_stream, e.ack_sequence, e.recalled
+        e.claimed_at, e.fired_at, e.finished_at, e.range_from, e.range_count, e.ack_stream, e.ack_sequence, e.recalled, e.retry_of
         """
 
     static func execution(of row: PostgresRow) throws(PostgresError) -> Execution {
@@ -169,6 +188,7 @@ package enum ExecutionTable {
         execution.ackStream = try row.textOrNil(22)
         execution.ackSequence = try row.int64OrNil(23)
         execution.isRecalled = try row.bool(24)
+        if !row.isNull(25) { execution.retryOf = try row.executionID(25) }
         return execution
     }
 }

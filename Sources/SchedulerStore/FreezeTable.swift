@@ -4,7 +4,7 @@ package import SchedulerCore
 
 /// Freezes, and the epoch that grows with each change of them.
 package enum FreezeTable {
-    private static let columns =
+    static let columns =
         "id, namespace, target, from_at, until_at, mode, release_per_second, reason, actor, created_at"
 
     static let currentStatement = Statement(
@@ -132,7 +132,7 @@ package enum FreezeTable {
         try await runner.query(forgetStatement, [.instant(instant)]).affected
     }
 
-    private static func freeze(of row: PostgresRow, from first: Int) throws(PostgresError) -> Freeze {
+    static func freeze(of row: PostgresRow, from first: Int) throws(PostgresError) -> Freeze {
         do {
             return Freeze(
                 id: FreezeID(try row.uuidValue(first)),

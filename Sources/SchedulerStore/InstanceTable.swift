@@ -61,6 +61,20 @@ package enum InstanceTable {
         return instances
     }
 
+    static let membersStatement = Statement(
+        "instances_members",
+        "SELECT id, name, started_at FROM scheduler.instances WHERE fenced_at IS NULL ORDER BY started_at, id",
+        isReadOnly: true)
+
+    /// The incarnations that may change things, with their names, the oldest first.
+    package static func members(
+        on runner: some StatementRunner
+    ) async throws -> [(id: InstanceID, name: String, startedAt: Instant)] {
+        try await runner.query(membersStatement, []).map {
+            (try $0.instanceID(0), try $0.text(1), try $0.instant(2))
+        }
+    }
+
     /// Along the key, whose values grow with time. An instance that left claims behind stays until they are rescued.
     static let forgetStatement = Statement(
         "instances_forget",

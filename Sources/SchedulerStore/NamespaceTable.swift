@@ -28,6 +28,46 @@ package enum NamespaceTable {
 
     package static func giveBack(_ namespace: Namespace) -> Call { giveBackStatement(.text(namespace.description)) }
 
+    static let holdStatement = Statement(
+        "namespaces_hold",
+        """
+        INSERT INTO scheduler.namespaces AS n (namespace, schedule_count) VALUES ($1, 0)
+        ON CONFLICT (namespace) DO UPDATE SET schedule_count = n.schedule_count
+        RETURNING greatest(0, coalesce(max_schedules, $2) - schedule_count)
+        """, types: [.text, .int64])
+
+    /// Locks the count until the transaction ends. - Returns: how many schedules the namespace may have besides.
+    package static func hold(
+        _ namespace: Namespace, limit: Int64, in transaction: PostgresTransaction
+    ) async throws -> Int64 {
+        let rows = try await transaction.query(holdStatement, [.text(namespace.description), .int64(limit)])
+        return try rows.first?.int64(0) ?? 0
+    }
+
+    static let countStatement = Statement(
+        "namespaces_count",
+        "UPDATE scheduler.namespaces SET schedule_count = schedule_count + $2 WHERE namespace = $1",
+        types: [.text, .int64])
+
+    /// Counts so many more; the caller holds the count and has seen that there is room.
+    package static func count(_ number: Int, more namespace: Namespace) -> Call {
+        countStatement(.text(namespace.description), .int64(Int64(number)))
+    }
+
+    static let roomStatement = Statement(
+        "namespaces_room",
+        """
+        SELECT greatest(0, coalesce(max_schedules, $2) - schedule_count) FROM scheduler.namespaces WHERE namespace = $1
+        """, types: [.text, .int64], isReadOnly: true)
+
+    /// How many schedules a namespace may have besides those that it has.
+    package static func room(
+        in namespace: Namespace, limit: Int64, on runner: some StatementRunner
+    ) async throws -> Int64 {
+        let rows = try await runner.query(roomStatement, [.text(namespace.description), .int64(limit)])
+        return try rows.first?.int64(0) ?? max(0, limit)
+    }
+
     static let setLimitStatement = Statement(
         "namespaces_set_limit",
         """

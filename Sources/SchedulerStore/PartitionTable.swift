@@ -107,7 +107,7 @@ package enum PartitionTable {
         "partitions_clear_default",
         """
         DELETE FROM scheduler.executions_default WHERE id IN (
-            SELECT id FROM scheduler.executions_default WHERE id < least($1, \(ClaimTable.openFrom))
+            SELECT id FROM scheduler.executions_default WHERE id < least($1, \(ClaimTable.allOpenFrom))
             ORDER BY id LIMIT $2)
         """, types: [.uuid, .int64])
 

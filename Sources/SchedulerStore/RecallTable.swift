@@ -23,6 +23,15 @@ package enum RecallTable {
         RETURNING id, claimed_by, due_at, schedule_id
         """, types: [.uuidArray])
 
+    static let markCommandedStatement = Statement(
+        "executions_mark_recalled_commanded",
+        """
+        UPDATE scheduler.executions SET recalled = true
+        WHERE id = ANY (ARRAY(SELECT e.id FROM \(ClaimTable.commandedOpen) WHERE e.schedule_id = ANY ($1::uuid[])))
+            AND state = 'claimed'
+        RETURNING id, claimed_by, due_at, schedule_id
+        """, types: [.uuidArray])
+
     /// Marks what is claimed of a schedule. The caller holds the timer's lock, so nothing is being claimed meanwhile.
     package static func mark(
         _ schedule: ScheduleID, in transaction: PostgresTransaction
@@ -34,11 +43,16 @@ package enum RecallTable {
     package static func mark(
         _ schedules: [ScheduleID], in transaction: PostgresTransaction
     ) async throws -> [Marked] {
-        try await transaction.query(markStatement, [.ids(schedules)]).map { row in
-            Marked(
-                id: try row.executionID(0), schedule: try row.scheduleID(3), claimant: try row.instanceID(1),
-                dueAt: try row.instant(2))
+        var marked: Set<Marked> = []
+        for statement in [markStatement, markCommandedStatement] {
+            for row in try await transaction.query(statement, [.ids(schedules)]) {
+                marked.insert(
+                    Marked(
+                        id: try row.executionID(0), schedule: try row.scheduleID(3), claimant: try row.instanceID(1),
+                        dueAt: try row.instant(2)))
+            }
         }
+        return Array(marked)
     }
 
     static let giveBackStatement = Statement(
@@ -112,7 +126,8 @@ package enum RecallTable {
                        WHERE schedule_id = $1 AND id >= \(ClaimTable.openFrom) AND state = 'claimed')
         """, types: [.uuid], isReadOnly: true)
 
-    /// Whether anything of a schedule is claimed.
+    /// Whether anything of a schedule's own time is claimed. What commands opened for past times counts for nothing that
+    /// it still has to do.
     package static func isOpen(
         _ schedule: ScheduleID, in transaction: PostgresTransaction
     ) async throws -> Bool {

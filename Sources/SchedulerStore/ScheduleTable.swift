@@ -14,6 +14,7 @@ package enum ScheduleTable {
         "max_retries", "retry_delay_seconds", "retry_max_delay_seconds", "retry_max_age_seconds",
         "pause_after_failures", "priority", "tags", "metadata", "delete_when_exhausted", "created_at", "created_by",
         "updated_at", "updated_by", "ended_at", "rrule", "only_on", "not_on", "day_shift", "windows", "outside",
+        "paused_until", "payload_template",
     ]
     static let columnList = columns.map { "s.\($0)" }.joined(separator: ", ")
 
@@ -40,7 +41,9 @@ package enum ScheduleTable {
             .bool(definition.deleteWhenExhausted), .instant(schedule.createdAt), .text(schedule.createdBy),
             .instant(schedule.updatedAt), .text(schedule.updatedBy), isEnded ? .instant(schedule.updatedAt) : .null,
             .text(definition.timing.rrule),
-        ] + ConstraintText.values(of: definition.timing.constraint)
+        ] + ConstraintText.values(of: definition.timing.constraint) + [
+            .instant(schedule.pausedUntil), .bool(definition.payloadTemplate),
+        ]
     }
 
     private static func timingValues(_ timing: Timing, anchor: Instant) -> [PostgresValue] {
@@ -148,6 +151,23 @@ package enum ScheduleTable {
         return try rows.first.map { try schedule(of: $0) }
     }
 
+    /// Index `schedules_name`, one search a name.
+    static let takenStatement = Statement(
+        "schedules_taken",
+        """
+        SELECT s.name FROM scheduler.schedules s
+        WHERE s.namespace = $1 AND s.name = ANY ($2::text[]) AND s.state NOT IN ('exhausted', 'deleted')
+        """, types: [.text, .textArray], isReadOnly: true)
+
+    /// Those of these names that schedules have.
+    package static func taken(
+        _ names: [ScheduleName], in namespace: Namespace, on runner: some StatementRunner
+    ) async throws -> Set<String> {
+        let rows = try await runner.query(
+            takenStatement, [.text(namespace.description), PostgresValue.texts(names.map(\.description))])
+        return Set(try rows.map { try $0.text(0) })
+    }
+
     /// Locks a schedule until the transaction ends; its timer is locked before.
     package static func lock(
         _ id: ScheduleID, in namespace: Namespace, in transaction: PostgresTransaction
@@ -200,7 +220,8 @@ package enum ScheduleTable {
             return Schedule(
                 id: try row.scheduleID(0), namespace: try Namespace(try row.text(1)), definition: definition,
                 version: try row.int64(3), generation: try row.int32(4), state: try row.choice(5),
-                pauseReason: try row.textOrNil(6), anchor: try row.instant(18), createdAt: try row.instant(44),
+                pauseReason: try row.textOrNil(6), pausedUntil: try row.instantOrNil(55),
+                anchor: try row.instant(18), createdAt: try row.instant(44),
                 createdBy: try row.textOrNil(45), updatedAt: try row.instant(46), updatedBy: try row.textOrNil(47))
         } catch let error as PostgresError {
             throw error
@@ -235,11 +256,12 @@ package enum ScheduleTable {
         definition.tags = try row.textArray(41)
         definition.metadata = try PairsText.decode(try row.json(42))
         definition.deleteWhenExhausted = try row.bool(43)
+        definition.payloadTemplate = try row.bool(56)
     }
 }
 
 extension ScheduleTable.Unreadable {
-    fileprivate init(_ row: PostgresRow, _ error: PostgresError) throws(PostgresError) {
+    init(_ row: PostgresRow, _ error: PostgresError) throws(PostgresError) {
         id = try row.scheduleID(0)
         let (namespace, name) = (try row.text(1), try row.text(2))
         let isNamed = (try? Namespace(namespace)) != nil && (try? ScheduleName(name)) != nil

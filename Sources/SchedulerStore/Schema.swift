@@ -19,6 +19,16 @@ package enum Schema {
             ("m0004_rrule.down.sql", text(PackageResources.m0004_rrule_down_sql)),
             ("m0005_calendars.up.sql", text(PackageResources.m0005_calendars_up_sql)),
             ("m0005_calendars.down.sql", text(PackageResources.m0005_calendars_down_sql)),
+            ("m0006_templates.up.sql", text(PackageResources.m0006_templates_up_sql)),
+            ("m0006_templates.down.sql", text(PackageResources.m0006_templates_down_sql)),
+            ("m0007_submitted.up.sql", text(PackageResources.m0007_submitted_up_sql)),
+            ("m0007_submitted.down.sql", text(PackageResources.m0007_submitted_down_sql)),
+            ("m0008_targets.up.sql", text(PackageResources.m0008_targets_up_sql)),
+            ("m0008_targets.down.sql", text(PackageResources.m0008_targets_down_sql)),
+            ("m0009_surface.up.sql", text(PackageResources.m0009_surface_up_sql)),
+            ("m0009_surface.down.sql", text(PackageResources.m0009_surface_down_sql)),
+            ("m0010_ledger.up.sql", text(PackageResources.m0010_ledger_up_sql)),
+            ("m0010_ledger.down.sql", text(PackageResources.m0010_ledger_down_sql)),
         ])
     }
 

@@ -16,6 +16,8 @@ package enum TimerTable {
         package var due: [Due] = []
         /// The epoch of the freezes: the same for all claims between two changes of them.
         package var freezeEpoch: Int64?
+        /// The same of the targets that commands allow.
+        package var targetEpoch: Int64?
     }
 
     /// Takes due timers and locks them until the transaction ends; what a peer holds is passed over.
@@ -26,7 +28,7 @@ package enum TimerTable {
         "timers_take_due",
         """
         SELECT schedule_id, next_fire_at, fire_seq, run_count, version, generation, priority, resume_from,
-            (SELECT epoch FROM scheduler.freeze_epoch)
+            (SELECT epoch FROM scheduler.freeze_epoch), (SELECT targets FROM scheduler.rules_epoch)
         FROM scheduler.timers
         WHERE next_fire_at >= $1 AND next_fire_at <= $2 AND (partition = ANY ($3::smallint[]) OR next_fire_at <= $4)
             AND schedule_id <> ALL ($6::uuid[])
@@ -53,6 +55,7 @@ package enum TimerTable {
         var taken = Taken()
         taken.due.reserveCapacity(rows.count)
         taken.freezeEpoch = try rows.first?.int64(8)
+        taken.targetEpoch = try rows.first?.int64(9)
         for row in rows {
             let nextFireAt = try row.instant(1)
             taken.due.append(
@@ -130,7 +133,7 @@ package enum TimerTable {
         return timers
     }
 
-    private static func timer(of row: PostgresRow?) throws -> Timer? {
+    static func timer(of row: PostgresRow?) throws -> Timer? {
         guard let row else { return nil }
         return Timer(
             schedule: try row.scheduleID(0), nextFireAt: try row.instantOrNil(1), resumeFrom: try row.instantOrNil(2),

@@ -74,7 +74,7 @@ package struct BodyReader {
     func path(_ path: String) -> String { base + "/" + path }
 
     /// Takes over the problems of a reader of a member, those of members that it does not know included.
-    mutating func absorb(_ nested: inout BodyReader) {
+    package mutating func absorb(_ nested: inout BodyReader) {
         for name in nested.order where !nested.taken.contains(name) {
             nested.report(Self.escaped(name), "is not a field of this object", as: .unknownField)
         }
@@ -115,6 +115,11 @@ extension BodyReader {
     package mutating func string(_ value: JSONValue, _ name: String, most characters: Int) -> String? {
         guard let text = value.string else {
             report(name, "expected a string, got \(Self.name(of: value))", as: .wrongType)
+            return nil
+        }
+        // PostgreSQL's text has none.
+        guard !text.utf8.contains(0) else {
+            report(name, "expected text without NUL characters")
             return nil
         }
         guard text.count <= characters else {
@@ -196,11 +201,16 @@ extension BodyReader {
         }
     }
 
+    /// - Parameter later: values that are none yet, and will be in a later version.
     package mutating func choice<Choice: RawRepresentable & CaseIterable>(
-        _ name: String, of type: Choice.Type = Choice.self
+        _ name: String, of type: Choice.Type = Choice.self, later: Set<String> = []
     ) -> Choice? where Choice.RawValue == String {
         guard let text = string(name, most: 64) else { return nil }
         guard let choice = Choice(rawValue: text) else {
+            guard !later.contains(text) else {
+                report(name, "'\(text)' is not supported by this version", as: .notSupported)
+                return nil
+            }
             let known = Choice.allCases.map { "'\($0.rawValue)'" }.joined(separator: ", ")
             report(name, "expected one of \(known), got '\(text)'")
             return nil

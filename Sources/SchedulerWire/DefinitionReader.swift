@@ -57,6 +57,8 @@ package struct DefinitionReader {
         package let graceMilliseconds: Int64
         package let delivery: Delivery
         package let payload: [UInt8]
+        package let payloadTemplate: Bool
+        package let metadata: [UserHeader]
         package let headers: [UserHeader]
     }
 
@@ -78,13 +80,13 @@ package struct DefinitionReader {
         return Reading(
             body: body, definition: definition, name: name, timing: timing, target: target,
             graceMilliseconds: rest.misfire.graceMilliseconds, delivery: rest.delivery, payload: rest.payload,
-            headers: rest.headers)
+            payloadTemplate: rest.payloadTemplate, metadata: rest.metadata, headers: rest.headers)
     }
 
     /// Reads a patch whose schedule is not known, for its problems only.
     package mutating func readUnplaced(idName: ScheduleName) -> BodyReader {
         if case .value = body.member("target_command") { _ = readTarget(nil) }
-        if case .value = body.member("schedule_type") { _ = body.choice("schedule_type", of: ScheduleType.self) }
+        if case .value = body.member("schedule_type") { _ = readType() }
         readTimingFields(onto: Timing(type: .immediate), discard: true)
         var rest = initial(name: idName, timing: Timing(type: .immediate), target: .unread)
         readRest(&rest)
@@ -148,6 +150,10 @@ package struct DefinitionReader {
 }
 
 extension DefinitionReader {
+    private mutating func readType() -> ScheduleType? {
+        body.choice("schedule_type", of: ScheduleType.self, later: ["event", "absence"])
+    }
+
     private mutating func readTiming(_ current: Timing?) -> Timing? {
         var timing: Timing
         switch body.member("schedule_type") {
@@ -159,7 +165,7 @@ extension DefinitionReader {
             readTimingFields(onto: Timing(type: .immediate), discard: true)
             return nil
         case .value:
-            guard let type = body.choice("schedule_type", of: ScheduleType.self) else {
+            guard let type = readType() else {
                 readTimingFields(onto: Timing(type: .immediate), discard: true)
                 return nil
             }
@@ -269,14 +275,18 @@ extension DefinitionReader {
         set("command_headers", &definition.headers, default: []) { $0.headers("command_headers") }
         set("metadata", &definition.metadata, default: []) { $0.metadata("metadata") }
         set("tags", &definition.tags, default: []) { $0.tags("tags") }
-        set("delivery", &definition.delivery, default: .jetstream) { $0.choice("delivery") }
-        set("guarantee", &definition.guarantee, default: .atLeastOnce) { $0.choice("guarantee") }
-        set("completion", &definition.completion, default: .none) { $0.choice("completion") }
+        set("delivery", &definition.delivery, default: .jetstream) { $0.choice("delivery", later: ["request"]) }
+        set("guarantee", &definition.guarantee, default: .atLeastOnce) {
+            $0.choice("guarantee", later: ["at_most_once"])
+        }
+        set("completion", &definition.completion, default: .none) {
+            $0.choice("completion", later: ["reply", "report"])
+        }
         set("priority", &definition.priority, default: 5) { $0.integer("priority", in: 0...9).map(Int16.init) }
         set("delete_when_exhausted", &definition.deleteWhenExhausted, default: false) {
             $0.bool("delete_when_exhausted")
         }
-        refuse("payload_template") { $0.bool == false }
+        set("payload_template", &definition.payloadTemplate, default: false) { $0.bool("payload_template") }
         refuse("after")
         readMisfire(&definition.misfire)
         readTracking(&definition)

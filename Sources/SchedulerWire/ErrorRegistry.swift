@@ -24,7 +24,6 @@ package enum ErrorCode: Int, Sendable, CaseIterable {
     case scheduleNotFound = 20404
     case executionNotFound = 20405
     case targetNotFound = 20406
-    case namespaceNotFound = 20407
     case deadLetterNotFound = 20408
     case nameTaken = 20409
     case versionMismatch = 20410
@@ -37,6 +36,8 @@ package enum ErrorCode: Int, Sendable, CaseIterable {
     case calendarInUse = 20431
     case freezeNotFound = 20432
     case frozen = 20433
+    case targetInFile = 20434
+    case instanceNotFound = 20450
 
     case unauthenticated = 30401
     case namespaceForbidden = 30402
@@ -48,6 +49,7 @@ package enum ErrorCode: Int, Sendable, CaseIterable {
     case headerRefused = 30423
 
     case scheduleLimit = 40403
+    case intervalTooShort = 40404
     case bufferFull = 40409
     case tooManyItems = 40413
     case rateLimited = 40429
@@ -59,7 +61,6 @@ package enum ErrorCode: Int, Sendable, CaseIterable {
     case databaseUnavailable = 50505
     case natsUnavailable = 50506
     case draining = 50507
-    case clockSkew = 50508
 
     /// The `err_code` on the wire.
     package var errCode: Int { rawValue }
@@ -122,7 +123,6 @@ extension ErrorCode {
         switch self {
         case .executionNotFound: (404, "no execution of that id in the namespace")
         case .targetNotFound: (404, "no such entry in the allow-list")
-        case .namespaceNotFound: (404, "nothing is known of the namespace")
         case .deadLetterNotFound: (404, "no execution that gave up has that id")
         case .nameTaken: (409, "another schedule of the namespace has the name")
         case .versionMismatch: (409, "the schedule moved on from if_version")
@@ -133,7 +133,9 @@ extension ErrorCode {
         case .calendarNotFound: (404, "no calendar of that name in the namespace")
         case .calendarInUse: (409, "schedules use the calendar; the description names some")
         case .freezeNotFound: (404, "no freeze of that id")
+        case .instanceNotFound: (404, "no member has that id or name")
         case .frozen: (409, "a freeze holds the schedule's namespace or target")
+        case .targetInFile: (409, "TARGETS_FILE allows the target, and no command changes that file")
         case .dependencyCycle: (422, "a chain of after comes back to itself")
         default: (404, "no schedule of that id or name in the namespace")
         }
@@ -155,6 +157,7 @@ extension ErrorCode {
     private var limitEntry: (Int, String) {
         switch self {
         case .scheduleLimit: (403, "the namespace has as many schedules as it may")
+        case .intervalTooShort: (422, "the schedule would recur more often than the namespace's may")
         case .bufferFull: (409, "as many executions of the schedule wait as it may keep")
         case .tooManyItems: (413, "more items in one request than are taken")
         default: (429, "the namespace sends more commands than its rate allows")
@@ -169,7 +172,6 @@ extension ErrorCode {
         case .databaseUnavailable: (503, "PostgreSQL does not answer")
         case .natsUnavailable: (503, "NATS does not answer")
         case .draining: (503, "the instance is going away; ask again")
-        case .clockSkew: (503, "the instance's clock is too far from PostgreSQL's")
         default: (500, "a fault of the service; the log has more")
         }
     }

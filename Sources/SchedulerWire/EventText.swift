@@ -26,12 +26,14 @@ extension EventText {
             case .delivered, .claimed: .executionDelivered
             case .dead: .executionDead
             case .skipped: .executionSkipped
+            case .cancelled: .executionCancelled
             }
         let step: EventStep =
             switch event.state {
             case .delivered, .claimed: .delivered
             case .dead: .dead
             case .skipped: .skipped
+            case .cancelled: .cancelled
             }
         let execution = event.execution.description
         let schedule = event.schedule.description
@@ -72,11 +74,12 @@ extension EventText {
         }
         let id = Digest.identity("audit", String(change.auditID), change.action).text
         let schedule = change.schedule?.description ?? "_"
-        let step: EventStep = change.action == "exhausted" ? .exhausted : .schedule
+        let isOutcome = type == .commandAccepted || type == .commandRejected
+        let step: EventStep = change.action == "exhausted" ? .exhausted : isOutcome ? .command : .schedule
         let cloudEvent = CloudEvent(
             id: id, source: source, type: type, subject: schedule, time: change.at.rfc3339,
             sequence: CloudEvent.sequence(fence: change.fence, step: step.rawValue),
-            causationID: change.requestID)
+            correlationID: isOutcome ? change.requestID : nil, causationID: change.requestID)
         var writer = JSONWriter(capacity: 512)
         cloudEvent.write(into: &writer) { writer in
             writer.member("schedule_id", ifPresent: change.schedule?.description)
@@ -86,6 +89,10 @@ extension EventText {
             writer.member("actor", ifPresent: change.actor)
             writer.member("reason", ifPresent: change.reason)
             writer.member("request_id", ifPresent: change.requestID)
+            for member in change.outcomeMembers {
+                writer.name(dynamic: member.name)
+                writer.value(member.value)
+            }
         }
         self.init(id: id, type: type, namespace: change.namespace, scheduleToken: schedule, body: writer.bytes)
     }
@@ -121,10 +128,12 @@ package struct ScheduleChange: Sendable {
     package let actor: String?
     package let reason: String?
     package let requestID: String?
+    /// Of a submitted command: what a ``CommandOutcome`` wrote.
+    package let outcome: [UInt8]?
 
     package init(
         auditID: Int64, at: Instant, schedule: ScheduleID?, name: String?, namespace: String, action: String,
-        fence: Int64, version: Int64?, actor: String?, reason: String?, requestID: String?
+        fence: Int64, version: Int64?, actor: String?, reason: String?, requestID: String?, outcome: [UInt8]? = nil
     ) {
         self.auditID = auditID
         self.at = at
@@ -137,5 +146,11 @@ package struct ScheduleChange: Sendable {
         self.actor = actor
         self.reason = reason
         self.requestID = requestID
+        self.outcome = outcome
+    }
+
+    fileprivate var outcomeMembers: [JSONValue.Member] {
+        guard let outcome, let text = try? JSONValue.parse(outcome) else { return [] }
+        return Array(text.members)
     }
 }

@@ -50,6 +50,7 @@ package struct EventType: Sendable, Hashable, CustomStringConvertible {
     package static let memberLost = EventType(.system, "member_lost")
     package static let clockSkew = EventType(.system, "clock_skew")
     package static let tzdataChanged = EventType(.system, "tzdata_changed")
+    package static let auditSealed = EventType(.system, "audit_sealed")
 
     /// Every event that there is, for the documentation and the schemas.
     package static let all: [EventType] = [
@@ -57,6 +58,6 @@ package struct EventType: Sendable, Hashable, CustomStringConvertible {
         scheduleInvalidated, scheduleTimesRemoved, commandAccepted, commandRejected,
         executionDelivered, executionRunning, executionSucceeded, executionFailed, executionRetrying,
         executionTimedOut, executionCancelled, executionSkipped, executionDead,
-        systemStarted, systemStopping, memberJoined, memberLost, clockSkew, tzdataChanged,
+        systemStarted, systemStopping, memberJoined, memberLost, clockSkew, tzdataChanged, auditSealed,
     ]
 }

@@ -16,6 +16,7 @@ extension JSONWriter {
             writer.member("last_outcome", ifPresent: execution.lastOutcome)
             writer.member("origin", execution.origin.rawValue)
             writer.member("trigger", execution.trigger.rawValue)
+            writer.member("retry_of", ifPresent: execution.retryOf?.description)
             writer.member("scheduled_for", execution.scheduledFor.rfc3339)
             writer.member("due_at", execution.dueAt.rfc3339)
             writer.member("attempt", execution.attempt)

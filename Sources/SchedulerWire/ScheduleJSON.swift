@@ -10,7 +10,7 @@ package struct ScheduleView: Sendable {
     package var nextFireAt: Instant?
     package var lastFireAt: Instant?
     package var lastStatus: String?
-    /// Shown on create, put, update and preview.
+    /// Shown on create, put, update and validate.
     package var nextFires: [Instant]?
 
     package init(
@@ -64,6 +64,7 @@ extension JSONWriter {
             writer.member("version", schedule.version)
             writer.member("state", schedule.state.rawValue)
             writer.member("pause_reason", ifPresent: schedule.pauseReason)
+            writer.member("paused_until", ifPresent: schedule.state == .paused ? schedule.pausedUntil : nil)
             writer.definition(schedule.definition)
             writer.member("next_fire_at", ifPresent: schedule.state == .active ? view.nextFireAt : nil)
             writer.member("last_fire_at", ifPresent: view.lastFireAt)
@@ -81,13 +82,13 @@ extension JSONWriter {
         }
     }
 
-    private mutating func definition(_ definition: ScheduleDefinition) {
+    mutating func definition(_ definition: ScheduleDefinition) {
         member("description", definition.description)
         timing(definition.timing)
         member("target_command", definition.target.description)
         member("command_payload", raw: definition.payload)
         member("command_headers", pairs: definition.headers)
-        member("payload_template", false)
+        member("payload_template", definition.payloadTemplate)
         member("delivery", definition.delivery.rawValue)
         member("guarantee", definition.guarantee.rawValue)
         member("completion", definition.completion.rawValue)

@@ -31,6 +31,8 @@ package struct WireError: Error, Sendable, Equatable, CustomStringConvertible {
     /// A sentence for people; no program may depend on it.
     package let description: String
     package let details: [Detail]
+    /// When asking again may help, in seconds; nil where nobody can say.
+    package var retryAfterSeconds: Double?
 
     package init(_ code: ErrorCode, _ description: String, details: [Detail] = []) {
         self.code = code
@@ -71,6 +73,7 @@ package struct WireError: Error, Sendable, Equatable, CustomStringConvertible {
             writer.member("code", code.httpStatus)
             writer.member("err_code", code.errCode)
             writer.member("description", description)
+            writer.member("retry_after_seconds", ifPresent: retryAfterSeconds)
             if !details.isEmpty { writer.array("details") { writeDetails(into: &$0) } }
         }
     }

@@ -33,6 +33,9 @@ package final class ServiceFixture: Sendable {
               - namespace: "*"
                 subject: demo.>
                 delivery: [jetstream, core]
+              - namespace: refusals
+                subject: elsewhere.>
+                delivery: [core]
             """
 
         package init() {}
@@ -46,10 +49,11 @@ package final class ServiceFixture: Sendable {
     package let database: PostgresConnection
     /// Where the instances' logs and files lie.
     package let folder: String
+    private let recorder: TrafficRecorder?
 
     private init(
         nats: NATSServer, postgres: PostgresServer, options: Options, client: NATSConnection,
-        database: PostgresConnection, folder: String
+        database: PostgresConnection, folder: String, recorder: TrafficRecorder?
     ) {
         self.nats = nats
         self.postgres = postgres
@@ -57,6 +61,7 @@ package final class ServiceFixture: Sendable {
         self.client = client
         self.database = database
         self.folder = folder
+        self.recorder = recorder
     }
 
     /// Starts servers and applies the schema; starts no instance yet.
@@ -72,19 +77,25 @@ package final class ServiceFixture: Sendable {
         _ = try await Schema.migrator(PostgresConfiguration(url)).up()
         var configuration = NATSConfiguration(servers: [await nats.url], name: "fixture")
         configuration.sendAsap = true
+        configuration.inboxPrefix = TrafficRecorder.inboxPrefix
         options.identify(&configuration)
+        let recorder = try TrafficRecorder.ifWanted()
+        recorder?.record(&configuration)
         let client = try await NATSConnection.connect(configuration, within: .seconds(10))
         let database = try PostgresConnection(PostgresConfiguration(url), reopens: true)
         let folder = try Filesystem.makeTemporaryFolder()
         try Filesystem.write(options.targets, to: folder + "/targets.yaml")
         return ServiceFixture(
-            nats: nats, postgres: postgres, options: options, client: client, database: database, folder: folder)
+            nats: nats, postgres: postgres, options: options, client: client, database: database, folder: folder,
+            recorder: recorder)
     }
 
     deinit { Filesystem.remove(folder) }
 
     /// Ends the servers; call it after the instances are gone.
     package func stop() async {
+        await recorder?.stop()
+        await recorder?.readEvents(client)
         await client.close()
         await database.close()
         await nats.remove()
@@ -102,6 +113,11 @@ package final class ServiceFixture: Sendable {
         let beside = folder + "/carillon"
         return access(beside, X_OK) == 0 ? beside : ".build/debug/carillon"
     }
+
+    /// Notes what is said by others than ``client`` too, where somebody asked for it: in a system whose instances and
+    /// streams are never gone.
+    /// - Parameter fired: what is fired at, as a stream takes it.
+    package func listen(fired: String) async throws { try await recorder?.listen(client, fired: fired) }
 
     /// Starts one instance and waits until it is a ready member.
     package func startInstance(

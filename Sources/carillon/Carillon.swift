@@ -9,7 +9,7 @@ struct Carillon: AsyncParsableCommand {
         version: version,
         subcommands: [
             DevCommand.self, ServeCommand.self, MigrateCommand.self, NextCommand.self, ConfigCommand.self,
-            VersionCommand.self,
+            ApplyCommand.self, ValidateCommand.self, ExportCommand.self, ImportCommand.self, VersionCommand.self,
         ])
 
     static let version = "0.1.0"

@@ -33,22 +33,10 @@ enum CommandLineEnvironment {
             // What is wrong with the allow-list is told with the rest.
             var lines = error.lines
             if let path = values[SettingName.targetsFile.rawValue], let text = contents(of: path) {
-                lines += TargetsFile.read(text, ownPrefix: "").problems.map { "TARGETS_FILE: \($0)" }
+                lines += TargetsFile.read(text, at: path, ownPrefix: "").problems.map { "TARGETS_FILE: \($0)" }
             }
             throw refusal(lines)
         }
-    }
-
-    static func targetRules(_ settings: Settings) throws -> TargetRules {
-        guard let path = settings.targetsFile else {
-            return TargetRules(rules: [], ownPrefix: settings.subjectPrefix)
-        }
-        guard let text = contents(of: path) else {
-            throw refusal(["TARGETS_FILE: expected a readable file of UTF-8 text, got '\(path)'"])
-        }
-        let file = TargetsFile.read(text, ownPrefix: settings.subjectPrefix)
-        if !file.problems.isEmpty { throw refusal(file.problems.map { "TARGETS_FILE: \($0)" }) }
-        return file.rules
     }
 
     /// Says each problem on a line of its own; the command ends with exit code 78.

@@ -11,7 +11,7 @@ import ZoneData
 /// Puts the service together: connections, engine, commands. Nothing here decides anything.
 struct Composition: Sendable {
     let settings: Settings
-    let rules: TargetRules
+    let allowList: AllowList
     let logger: Logger
 
     /// The services, in the order of their dependence; they shut down in reverse. Waits for NATS.
@@ -26,16 +26,15 @@ struct Composition: Sendable {
         let engine = Engine(
             configuration: configuration, links: links,
             compiler: ScheduleCompiler(
-                zones: { name throws(ZoneError) in try zones.rules(for: name) }, rules: rules),
-            zones: ZoneWatch(zones), logger: logger)
-        let commands = CommandService(
-            engine: engine, connection: links.serving,
-            settings: CommandService.Settings(
-                defaults: settings.defaults, mostSchedules: settings.mostSchedules, version: Carillon.version),
-            logger: logger)
+                zones: { name throws(ZoneError) in try zones.rules(for: name) }, rules: allowList.rules),
+            zones: ZoneWatch(zones), targets: TargetsWatch { [allowList] in allowList.look() }, logger: logger)
+        let serving = CommandService.Settings(
+            defaults: settings.defaults, mostSchedules: settings.mostSchedules, version: Carillon.version)
+        let commands = CommandService(engine: engine, connection: links.serving, settings: serving, logger: logger)
+        let submitted = SubmittedCommands(engine: engine, settings: serving, logger: logger)
         return [
             NamedService("connections", Connections(links: links)), NamedService("engine", engine),
-            NamedService("commands", commands),
+            NamedService("commands", commands), NamedService("submitted commands", submitted),
         ]
     }
 

@@ -9,7 +9,7 @@ struct ConfigCommand: ParsableCommand {
 
     func run() throws {
         let settings = try CommandLineEnvironment.settings(options)
-        _ = try CommandLineEnvironment.targetRules(settings)
+        _ = try AllowList(settings)
         for (name, text) in settings.shown { print("\(name.rawValue)=\(text)") }
     }
 }

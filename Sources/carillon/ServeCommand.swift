@@ -14,13 +14,13 @@ struct ServeCommand: AsyncParsableCommand {
 
     func run() async throws {
         let settings = try CommandLineEnvironment.settings(options)
-        let rules = try CommandLineEnvironment.targetRules(settings)
+        let allowList = try AllowList(settings)
         let logger = settings.logger(label: "carillon")
         try await CommandLineEnvironment.endingInOneLine {
             try await Termination.run { stop in
                 logger.info("starting", metadata: ["version": "\(Carillon.version)", "settings": "\(settings)"])
                 try await SchemaGuard(settings: settings, logger: logger).check(stop)
-                let composition = Composition(settings: settings, rules: rules, logger: logger)
+                let composition = Composition(settings: settings, allowList: allowList, logger: logger)
                 try await ServiceRun.run(try await composition.services(stop), stop: stop, logger: logger)
                 logger.info("stopped")
             }

@@ -1,47 +1,65 @@
+import JSONSchema
 import SchedulerCore
 import Yams
 
 /// The allow-list as a YAML file (contract.md §6, `TARGETS_FILE`). Read node by node, so that every problem is told,
 /// with the entry's index, the field and the line.
 enum TargetsFile {
+    struct Reading {
+        var rules: TargetRules
+        var problems: [String] = []
+        /// The schemas that it names: each path, and what was read there; nil where nothing could be.
+        var schemas: [String: String?] = [:]
+    }
+
     /// - Parameters:
     ///   - text: the file's content.
+    ///   - path: the file's own; schemas are named relative to its folder.
     ///   - ownPrefix: the scheduler's own first token.
-    static func read(_ text: String, ownPrefix: String) -> (rules: TargetRules, problems: [String]) {
-        var problems: [String] = []
+    static func read(_ text: String, at path: String, ownPrefix: String) -> Reading {
+        var reading = Reading(rules: TargetRules(rules: [], ownPrefix: ownPrefix))
         var rules: [TargetRule] = []
+        let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? ""
         do {
             let document = try Yams.compose(yaml: text)
             guard let targets = document?.mapping?["targets"]?.sequence else {
-                problems.append("expected 'targets:' with a list of entries")
-                return (TargetRules(rules: [], ownPrefix: ownPrefix), problems)
+                reading.problems.append("expected 'targets:' with a list of entries")
+                return reading
             }
             for name in document?.mapping?.keys.compactMap(\.string) ?? [] where name != "targets" {
-                problems.append("there is no field '\(name)'; expected 'targets'")
+                reading.problems.append("there is no field '\(name)'; expected 'targets'")
             }
             for (index, node) in targets.enumerated() {
-                var entry = TargetEntry(node, place: "targets[\(index)]")
+                var entry = TargetEntry(node, place: "targets[\(index)]", folder: folder)
                 if let rule = entry.rule() { rules.append(rule) }
-                problems += entry.problems
+                reading.problems += entry.problems
+                if let schema = entry.schema { reading.schemas[schema.path] = schema.text }
             }
         } catch {
             // One line: the parser's own has the text around the place, over several.
-            problems.append("expected YAML, got: " + "\(error)".split(separator: "\n").prefix(2).joined(separator: " "))
+            reading.problems.append(
+                "expected YAML, got: " + "\(error)".split(separator: "\n").prefix(2).joined(separator: " "))
         }
-        return (TargetRules(rules: rules, ownPrefix: ownPrefix), problems)
+        reading.rules = TargetRules(rules: rules, ownPrefix: ownPrefix)
+        return reading
     }
 }
 
 /// One entry of the list, as it is read.
 private struct TargetEntry {
-    private static let fields = ["namespace", "subject", "delivery", "max_payload_bytes"]
+    private static let fields = ["namespace", "subject", "delivery", "max_payload_bytes", "payload_schema"]
 
     private let node: Node
     private let place: String
+    /// Empty, or with a slash at its end.
+    private let folder: String
     private(set) var problems: [String] = []
+    /// The file of its schema; nil where it names none.
+    private(set) var schema: (path: String, text: String?)?
 
-    init(_ node: Node, place: String) {
+    init(_ node: Node, place: String, folder: String) {
         self.node = node
+        self.folder = folder
         self.place = place
     }
 
@@ -57,17 +75,18 @@ private struct TargetEntry {
             return nil
         }
         for key in mapping.keys where !Self.fields.contains(key.string ?? "") {
-            let name = key.string ?? "?"
-            let later = name == "payload_schema" ? "comes in a later version" : "is no field of an entry"
-            report(name, later, at: key)
+            report(key.string ?? "?", "is no field of an entry", at: key)
         }
         let namespace = readNamespace(mapping["namespace"])
         let subject = readSubject(mapping["subject"])
         let deliveries = readDelivery(mapping["delivery"])
         let maxPayloadBytes = readMaxPayloadBytes(mapping["max_payload_bytes"])
+        let payloadSchema = readPayloadSchema(mapping["payload_schema"])
         guard problems.isEmpty, let namespace, let subject else { return nil }
-        return TargetRule(
+        var rule = TargetRule(
             namespace: namespace, subject: subject, delivery: deliveries, maxPayloadBytes: maxPayloadBytes)
+        rule.payloadSchema = payloadSchema
+        return rule
     }
 
     /// Nil inside for `"*"`.
@@ -117,5 +136,24 @@ private struct TargetEntry {
         if let bytes = node.int, bytes > 0 { return bytes }
         report("max_payload_bytes", "expected a whole number above 0, got '\(node.string ?? "?")'", at: node)
         return nil
+    }
+
+    private mutating func readPayloadSchema(_ node: Node?) -> CompiledSchema? {
+        guard let node else { return nil }
+        guard let name = node.string, !name.isEmpty else {
+            report("payload_schema", "expected the path of a JSON Schema, relative to this file", at: node)
+            return nil
+        }
+        let path = name.hasPrefix("/") ? name : folder + name
+        let read = CommandLineEnvironment.contents(of: path)
+        schema = (path, read)
+        guard let text = read else {
+            report("payload_schema", "expected a readable file of UTF-8 text, got '\(path)'", at: node)
+            return nil
+        }
+        do { return try CompiledSchema(Array(text.utf8)) } catch {
+            report("payload_schema", "expected a JSON Schema of draft-07 in '\(path)': \(error)", at: node)
+            return nil
+        }
     }
 }

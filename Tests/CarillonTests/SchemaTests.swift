@@ -51,7 +51,24 @@ import Testing
         try expect(try #require(EventText(change, source: "/carillon/scheduler")))
     }
 
-    @Test(arguments: [ExecutionState.delivered, .dead, .skipped], ScheduleType.allCases)
+    @Test(arguments: [
+        CommandOutcome.Verdict.accepted(.applied), .accepted(.repeated), .accepted(.rehearsed),
+        .rejected(WireError(.invalidValue, "a", details: [WireError.Detail(.root.appending("b"), "c")])),
+    ])
+    func aSubmittedCommandsEventFitsItsSchema(verdict: CommandOutcome.Verdict) throws {
+        let now = try #require(Instant(rfc3339: "2026-11-21T09:00:00Z"))
+        let outcome = CommandOutcome(
+            noun: "schedule", verb: "create", subject: "scheduler.submit.demo.schedule.create", sequence: 7,
+            verdict: verdict)
+        let change = ScheduleChange(
+            auditID: 1, at: now, schedule: nil, name: nil, namespace: "demo", action: outcome.event.event, fence: 0,
+            version: nil, actor: "b", reason: nil, requestID: "d", outcome: outcome.text)
+        let event = try #require(EventText(change, source: "/carillon/scheduler"))
+        #expect(event.subject(prefix: "p") == "p.evt.demo.schedule.\(outcome.event.event)._")
+        try expect(event)
+    }
+
+    @Test(arguments: [ExecutionState.delivered, .dead, .skipped, .cancelled], ScheduleType.allCases)
     func anExecutionsEventFitsItsSchema(state: ExecutionState, type: ScheduleType) throws {
         for count in [Int64(1), 20] { try checkExecution(state: state, trigger: Timing(type: type).trigger, count) }
     }
@@ -67,7 +84,7 @@ import Testing
             trigger: trigger, generation: 1, scheduleVersion: 1, attempt: 1, fence: 1, claimedAt: now)
         execution.firedAt = state == .skipped ? nil : now
         execution.outcome = "uncertain"
-        execution.reason = state == .skipped ? "misfire" : state == .dead ? "uncertain" : nil
+        execution.reason = state == .skipped ? "misfire" : state == .delivered ? nil : "uncertain"
         if state == .skipped, count > 1 {
             execution.rangeFrom = now
             execution.rangeCount = count
@@ -80,7 +97,7 @@ import Testing
     }
 
     @Test(arguments: [
-        EventType.systemStarted, .memberJoined, .memberLost, .systemStopping, .clockSkew, .tzdataChanged,
+        EventType.systemStarted, .memberJoined, .memberLost, .systemStopping, .clockSkew, .tzdataChanged, .auditSealed,
     ])
     func aSystemsEventFitsItsSchema(type: EventType) throws {
         let now = try #require(Instant(rfc3339: "2026-11-21T09:00:00Z"))
@@ -95,7 +112,7 @@ import Testing
     @Test func theAllowListsSchemaHasTheFieldsThatAreRead() throws {
         let entry = try #require(try schema("targets.v1.json")["properties"]?["targets"]?["items"])
         let described = Set(try #require(entry["properties"]).members.map(\.name))
-        #expect(described == ["namespace", "subject", "delivery", "max_payload_bytes"])
+        #expect(described == ["namespace", "subject", "delivery", "max_payload_bytes", "payload_schema"])
     }
 
     @Test func theSettingsDocumentationNamesEverySetting() throws {

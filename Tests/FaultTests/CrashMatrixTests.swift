@@ -16,12 +16,12 @@ import Testing
             switch point {
             case .claimLocked, .claimCommitted: 8
             case .publishing, .published, .acknowledged: 15
-            case .recording, .recorded, .told, .settled: 8
+            case .recording, .recorded, .told, .settled, .submittedTaken, .submittedApplied: 8
             }
         }
     }
 
-    static let steps = FailPoint.allCases.flatMap { point in
+    static let steps = FailPoint.ofFires.flatMap { point in
         Load.Delivery.allCases.map { Step(point: point, delivery: $0) }
     }
 

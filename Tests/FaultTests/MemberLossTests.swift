@@ -1,5 +1,6 @@
 import LocalServers
 import ServiceFixture
+import TestSupport
 import Testing
 
 /// Two instances under load, of which one dies, or sleeps and wakes, or leaves in good order.

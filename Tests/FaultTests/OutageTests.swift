@@ -3,6 +3,7 @@ import LocalServers
 import PostgresClient
 import Recurrence
 import ServiceFixture
+import TestSupport
 import Testing
 
 /// The service was down, and many schedules come back with much to catch up on (semantics.md §3).

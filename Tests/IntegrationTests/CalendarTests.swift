@@ -1,9 +1,11 @@
+import Glibc
 import JSONText
 import LocalServers
 import NATSClient
 import PostgresClient
 import Recurrence
 import ServiceFixture
+import TestSupport
 import Testing
 
 extension Integration {
@@ -50,6 +52,26 @@ extension Integration {
                 "SELECT action FROM scheduler.audit_log WHERE namespace = 'callife' AND schedule_id IS NULL ORDER BY id"
             )
             #expect(actions.map { $0[0] } == ["calendar_put", "calendar_put", "calendar_put", "calendar_deleted"])
+        }
+
+        @Test("A page of calendars that is the last has no cursor, full or not; a cursor that is none is refused")
+        func pages() async throws {
+            let fixture = try await SharedSystem.running.fixture
+            for name in ["a", "b"] { try await fixture.done("calendar.put", #"{"name":"\#(name)"}"#, in: "calpages") }
+            func page(_ fields: String) async throws -> String {
+                let reply = try await fixture.done("calendar.list", "{\(fields)}", in: "calpages")
+                let names = reply.items("calendars").compactMap { $0["name"]?.string }.joined()
+                return "\(names) \(reply["next_cursor"]?.string ?? "-")"
+            }
+            #expect(try await page(#""limit":1"#) == "a a")
+            #expect(try await page(#""limit":1,"cursor":"a""#) == "b -")
+            #expect(try await page(#""limit":2"#) == "ab -")
+            #expect(try await page(#""cursor":"b""#) == " -")
+            for cursor in ["", "a b", "ä", "*"] {
+                #expect(
+                    try await fixture.refused("calendar.list", #"{"cursor":"\#(cursor)"}"#, in: "calpages")
+                        == "10405 /cursor")
+            }
         }
 
         @Test(
@@ -208,7 +230,17 @@ extension Integration {
 
         @Test("What a window deferred fires when it opens, on time, under its own identity")
         func deferred() async throws {
-            let fixture = try await SharedSystem.running.fixture
+            // Windows open at whole minutes: everybody's clock is set so that one begins soon.
+            let folder = try Filesystem.makeTemporaryFolder()
+            defer { Filesystem.remove(folder) }
+            let clock = try await SteppedClock(in: folder)
+            try clock.set(ahead: 45 - Int64(time(nil)) % 60)
+            var options = ServiceFixture.Options()
+            options.postgresEnvironment = clock.environment
+            options.environment = clock.environment
+            let fixture = try await ServiceFixture.start(options)
+            try await fixture.makeStream()
+            let instance = try await fixture.startInstance()
             // The next minute that begins in three seconds or more.
             let row = try await fixture.rows(
                 """
@@ -228,6 +260,8 @@ extension Integration {
                     AND fired_at >= due_at AND fired_at < due_at + interval '1 second'
                 """
             #expect(await fixture.waits(.seconds(75), until: delivered, is: 1))
+            #expect(await instance.stop())
+            await fixture.stop()
         }
     }
 }

@@ -61,6 +61,10 @@ extension Integration {
                 ("schedule.create", #"{"a":1,"a":2}"#, "10400 /a"),
                 ("schedule.create", "{}", "10425 /schedule_type /target_command"),
                 ("schedule.create", #"{\#(far),"nonsense":1}"#, "10423 /nonsense"),
+                (
+                    "schedule.create", #"{\#(far),"request_id":"\u0000","description":"a\u0000"}"#,
+                    "10426 /request_id /description"
+                ),
                 ("schedule.create", #"{\#(far),"priority":"5"}"#, "10424 /priority"),
                 ("schedule.create", #"{\#(far),"if_version":0,"priority":10}"#, "10426 /if_version /priority"),
                 (

@@ -100,7 +100,7 @@ extension Integration {
                     SELECT '2026-01-01'::timestamptz + n * interval '1 second', 'a', n::text, '', '' FROM generate_series(1, 25) n;
                     INSERT INTO scheduler.audit_log (at, fence, namespace, action)
                     SELECT '2026-01-01'::timestamptz + n * interval '1 second', 1, 'a', 'created' FROM generate_series(1, 25) n;
-                    INSERT INTO scheduler.outbox (audit_id, at) SELECT min(id), now() FROM scheduler.audit_log;
+                    INSERT INTO scheduler.outbox (audit_id, at) SELECT max(id), now() FROM scheduler.audit_log;
                     INSERT INTO scheduler.instances (id, started_at, fenced_at, name)
                     SELECT gen_random_uuid(), '2026-01-01', '2026-01-01', 'x' FROM generate_series(1, 25) n;
                     INSERT INTO scheduler.executions_default (id, schedule_id, scheduled_for, due_at, claimed_at, finished_at,
@@ -111,9 +111,10 @@ extension Integration {
                         (gen_random_uuid(), gen_random_uuid(), now(), '00000000-0000-8000-8000-000000000021', '{}')
                     """)
             let database = fixture.database
+            #expect(try await AuditChainTable.seal(at: Self.now, on: database)?.count == 25)
             let steps: [(deleted: [Int], page: () async throws -> Int)] = [
                 ([10, 10, 5, 0], { try await RequestTable.forget(before: Self.now, page: 10, on: database) }),
-                ([10, 10, 4, 0], { try await AuditTable.forget(before: Self.now, page: 10, on: database) }),
+                ([10, 10, 4, 0], { try await AuditChainTable.forget(before: Self.now, page: 10, on: database) }),
                 ([10, 10, 5, 0], { try await InstanceTable.forgetFenced(before: Self.now, page: 10, on: database) }),
                 ([10, 10, 0], { try await PartitionTable.clearDefault(before: Self.now, page: 10, on: database) }),
             ]
@@ -149,7 +150,7 @@ extension Integration {
             #expect(try await fixture.count("SELECT count(*) FROM scheduler.requests") == 1)
             #expect(try await PartitionTable.days(on: fixture.database).first == "20200101")
             try await fixture.database.execute(script: "DROP TRIGGER refuse ON scheduler.requests")
-            #expect(await fixture.waits(.seconds(75), until: "SELECT count(*) FROM scheduler.requests", is: 0))
+            #expect(await fixture.waits(.seconds(40), until: "SELECT count(*) FROM scheduler.requests", is: 0))
             #expect(try await PartitionTable.days(on: fixture.database).first != "20200101")
             #expect(await instance.stop())
             await fixture.stop()

@@ -15,7 +15,9 @@ struct SharedSystem {
     private static let starting = Task { () async throws -> SharedSystem in
         let fixture = try await ServiceFixture.start()
         try await fixture.makeStream()
-        return SharedSystem(fixture: fixture, instance: try await fixture.startInstance())
+        let instance = try await fixture.startInstance()
+        try await fixture.listen(fired: "demo.js.>")
+        return SharedSystem(fixture: fixture, instance: instance)
     }
 
     static var running: SharedSystem { get async throws { try await starting.value } }

@@ -1,11 +1,11 @@
 import Foundation
 import JSONText
+import TestSupport
 import Testing
 
 @Suite("Texts that nobody would write")
 struct FuzzTests {
-    /// `LONG_TESTS=1` asks for the full count.
-    private static let count = ProcessInfo.processInfo.environment["LONG_TESTS"] == nil ? 20_000 : 200_000
+    private static let count = TestForm.count(20_000, long: 200_000)
 
     @Test("A mutated text is refused with a place inside it, or read, written and read again as the same")
     func survivesMutations() throws {

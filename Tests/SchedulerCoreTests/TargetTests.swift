@@ -1,3 +1,4 @@
+import JSONSchema
 import SchedulerCore
 import Testing
 
@@ -95,5 +96,30 @@ import Testing
         }
         #expect(rules.visible(to: try Namespace("other")).map(\.subject.description) == ["demo.>"])
         #expect(rules.visible(to: try Namespace("billing")).count == 3)
+    }
+
+    @Test("A payload need satisfy one of the rules that allow its target; a rule without a schema takes any")
+    func schemas() throws {
+        func rule(_ schema: String?, most: Int? = nil) throws -> TargetRule {
+            var rule = TargetRule(
+                namespace: nil, subject: try SubjectPattern("a.>"), delivery: [.core], maxPayloadBytes: most)
+            rule.payloadSchema = try schema.map { try CompiledSchema(Array($0.utf8)) }
+            return rule
+        }
+        let numbers = try rule(#"{"type": "number"}"#)
+        let short = try rule(#"{"maxLength": 2, "type": "string"}"#, most: 10)
+        func problems(_ rules: [TargetRule], _ payload: String) throws -> [String] {
+            let allowing = try TargetRules(rules: rules, ownPrefix: "scheduler").check(
+                try TargetSubject("a.b"), delivery: .core, payloadBytes: payload.utf8.count,
+                for: try Namespace("test"))
+            return allowing.payloadProblems(Array(payload.utf8)).map(\.message)
+        }
+        #expect(try problems([numbers, short], "1").isEmpty)
+        #expect(try problems([numbers, short], #""ab""#).isEmpty)
+        #expect(try problems([numbers, short], #""abc""#) == ["expected a number, got a string"])
+        #expect(try problems([numbers, rule(nil)], #""abc""#).isEmpty)
+        #expect(try problems([numbers, rule(nil, most: 4)], #""abc""#) == ["expected a number, got a string"])
+        let same = try rule(#"{"type": "number"}"#)
+        #expect(numbers != short && numbers == same, "rules are told apart by the text")
     }
 }

@@ -39,6 +39,11 @@ private func problems(_ text: String, _ read: (inout BodyReader) -> Void) throws
         #expect(found == [])
     }
 
+    @Test("A text with a NUL, which no text column holds, is refused")
+    func nulCharacters() throws {
+        #expect(try problems(#"{"a":"x\u0000"}"#) { _ = $0.string("a") } == ["/a invalid_value"])
+    }
+
     @Test("What nobody took is unknown, each by its own escaped pointer, in the body's order")
     func unknownMembers() throws {
         let found = try problems(#"{"z":1,"known":"x","a/b~c":{},"":2}"#) { _ = $0.string("known") }

@@ -155,8 +155,15 @@ private func definition(_ text: String, onto current: ScheduleDefinition? = nil)
             (#"{"schedule_type":"solar","target_command":"a"}"#, ["/schedule_type invalid_value"]),
             (#"{"schedule_type":7,"target_command":"a"}"#, ["/schedule_type wrong_type"]),
             (
-                #"{"schedule_type":"immediate","target_command":"a","rrule":"X","after":{},"payload_template":true}"#,
-                ["/rrule conflicting_fields", "/payload_template not_supported", "/after not_supported"]
+                #"{"schedule_type":"event","delivery":"request","completion":"report","guarantee":"none","target_command":"a"}"#,
+                [
+                    "/schedule_type not_supported", "/delivery not_supported", "/guarantee invalid_value",
+                    "/completion not_supported",
+                ]
+            ),
+            (
+                #"{"schedule_type":"immediate","target_command":"a","rrule":"X","after":{},"payload_template":3}"#,
+                ["/rrule conflicting_fields", "/payload_template wrong_type", "/after not_supported"]
             ),
             (#"{"schedule_type":"immediate","target_command":"$JS.API.INFO"}"#, ["/target_command target_reserved"]),
             ("{}", ["/schedule_type missing_field", "/target_command missing_field"]),

@@ -49,6 +49,19 @@ struct ErrorRegistryTests {
         #expect(writer.text == #"{"type":"io.carillon.v1.schedule_list_response","schedules":[],"next_cursor":"abc"}"#)
     }
 
+    @Test("A refusal that passes says when to ask again")
+    func writesRetryAfter() {
+        var error = WireError(.rateLimited, "too much")
+        error.retryAfterSeconds = 0.25
+        var writer = JSONWriter()
+        Envelope(noun: "schedule", verb: "get").failure(error, into: &writer)
+        #expect(
+            writer.text == """
+                {"type":"io.carillon.v1.schedule_get_response","error":{"code":429,"err_code":40429,\
+                "description":"too much","retry_after_seconds":0.25}}
+                """)
+    }
+
     @Test("Several problems share their code where they have one")
     func joinsProblems() throws {
         let name = JSONPointer.root.appending("name")

@@ -1,3 +1,4 @@
+import JSONSchema
 package import Logging
 import NATSClient
 package import PostgresClient
@@ -286,6 +287,7 @@ extension Claimer {
             limit: window.limit, except: window.except, in: transaction)
         let due = taken.due
         guard !due.isEmpty else { return Claimed() }
+        try await compiler.targets.catchUp(to: taken.targetEpoch, on: transaction)
         let schedules = try await compiler.schedules(
             for: due.map { ($0.timer.schedule, $0.timer.version) }, in: transaction)
         try await freezes.catchUp(to: taken.freezeEpoch, now: clock.now(), in: transaction)
@@ -325,6 +327,14 @@ extension Claimer {
         // An earlier occurrence may be open elsewhere.
         unended.add(batch.over)
         let (fires, claim) = batch.fires()
+        for fire in fires where !fire.isPublishable {
+            logger.warning(
+                "a fire's payload does not satisfy the target's schema, and is not sent",
+                metadata: [
+                    "schedule": "\(fire.schedule.id)", "execution": "\(fire.id)",
+                    "problem": "\(fire.payloadProblems.first?.description ?? "")",
+                ])
+        }
         deliver(fires, batch.skipEvents(claim) + changes)
     }
 

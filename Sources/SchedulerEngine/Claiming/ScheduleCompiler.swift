@@ -2,31 +2,27 @@ import PostgresClient
 import Recurrence
 package import SchedulerCore
 package import SchedulerStore
-import Synchronization
 
 /// Turns stored schedules into ones that can be fired, and keeps them.
 package final class ScheduleCompiler: Sendable {
     package let zones: ZoneLookup
-    private let rules: Mutex<TargetRules>
-    private let compiled = CompiledSchedules()
+    /// The allow-list: a change of it holds for what is kept too.
+    package let targets: TargetBoard
+    private let compiled: CompiledSchedules
     private let calendars = CalendarCache()
 
     package init(zones: @escaping ZoneLookup, rules: TargetRules) {
         self.zones = zones
-        self.rules = Mutex(rules)
+        let compiled = CompiledSchedules()
+        self.compiled = compiled
+        targets = TargetBoard(rules) { compiled.removeAll() }
     }
 
     /// The allow-list in force.
-    package var targetRules: TargetRules { rules.withLock { $0 } }
+    package var targetRules: TargetRules { targets.rules }
 
     /// One that keeps nothing of what this one keeps.
     package func apart() -> ScheduleCompiler { ScheduleCompiler(zones: zones, rules: targetRules) }
-
-    /// Another allow-list holds from now on, for what is kept too.
-    package func allow(_ rules: TargetRules) {
-        self.rules.withLock { $0 = rules }
-        compiled.removeAll()
-    }
 
     /// The zones' rules are others from now on, for what is kept too.
     package func zonesChanged() { compiled.removeAll() }

@@ -14,7 +14,9 @@ package final class CompiledSchedule: Sendable {
     package let delivery: Delivery
     package let misfire: MisfireRule
     package let priority: Int16
+    /// As it is stored; what a fire carries is for ``payloads`` to say.
     package let payload: [UInt8]
+    let payloads: CompiledPayload
     package let payloadSHA256: String
     package let planner: ClaimPlanner
     /// Nil where the target cannot be published on at all, which is a fault.
@@ -23,6 +25,8 @@ package final class CompiledSchedule: Sendable {
     let fixedHeaderBytes: Int
     /// Everything that keeps it from being fired; with any it becomes `invalid` when it is claimed.
     package let faults: [ScheduleFault]
+    /// What the allow-list is asked about.
+    private let destination: (namespace: Namespace, target: TargetSubject)
 
     /// - Parameter calendars: those that the schedule names.
     init(
@@ -31,6 +35,7 @@ package final class CompiledSchedule: Sendable {
         let definition = schedule.definition
         id = schedule.id
         version = schedule.version
+        destination = (schedule.namespace, definition.target)
         namespace = schedule.namespace.description
         name = definition.name.description
         target = definition.target.description
@@ -51,13 +56,7 @@ package final class CompiledSchedule: Sendable {
         planner = ClaimPlanner(
             source: source, placement: placement, rule: definition.misfire, offset: schedule.spreadOffset,
             runLimit: definition.timing.runLimit, trigger: definition.timing.trigger)
-        do {
-            try rules.check(
-                definition.target, delivery: definition.delivery, payloadBytes: definition.payload.count,
-                for: schedule.namespace)
-        } catch {
-            faults.append(ScheduleFault(.target(error.code), error.description))
-        }
+        payloads = CompiledPayload(schedule, zones: zones, rules: rules, &faults)
         var headers = Self.ownHeaders(of: schedule)
         var subject: Subject?
         do {
@@ -78,6 +77,15 @@ package final class CompiledSchedule: Sendable {
     /// Why nothing of it may be published, be it claimed or asked for already. A fault of the timing is none: that only
     /// says that no further occurrences can be told.
     package var publishingFault: ScheduleFault? { faults.first { $0.kind != .timing } }
+
+    /// Why another allow-list than the one that it was compiled by refuses it; nil where it does not.
+    func refusal(by rules: TargetRules) -> TargetRules.Refusal? {
+        do {
+            try rules.check(
+                destination.target, delivery: delivery, payloadBytes: payload.count, for: destination.namespace)
+            return nil
+        } catch { return error }
+    }
 
     private static func ownHeaders(of schedule: Schedule) -> [(name: HeaderName, value: String)] {
         [

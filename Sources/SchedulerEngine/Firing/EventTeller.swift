@@ -250,6 +250,6 @@ extension ScheduleChange {
         self.init(
             auditID: auditID, at: entry.at, schedule: entry.schedule, name: entry.name, namespace: entry.namespace,
             action: entry.action, fence: entry.fence, version: entry.version, actor: entry.actor,
-            reason: entry.reason, requestID: entry.requestID)
+            reason: entry.reason, requestID: entry.requestID, outcome: entry.outcome)
     }
 }

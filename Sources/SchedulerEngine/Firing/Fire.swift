@@ -1,4 +1,6 @@
+package import JSONSchema
 import NATSClient
+import PayloadTemplates
 package import Recurrence
 package import SchedulerCore
 package import SchedulerStore
@@ -53,8 +55,13 @@ package final class Fire: @unchecked Sendable {
     /// The schedule may be exhausted once this one ends: no occurrence is to come, and whichever of the open ones ends
     /// last asks for it.
     package var isLast: Bool
-    /// What a trigger sends in place of the schedule's payload.
+    /// What a trigger brought in place of the schedule's payload, as it was sent.
+    private let own: [UInt8]?
+    /// What goes out in place of the schedule's stored payload: rendered here, from what the execution's row says, so
+    /// that whoever publishes the attempt once more renders the same bytes.
     package let payload: [UInt8]?
+    /// By the target's schema; where there are any, it ends as dead and is never published.
+    package let payloadProblems: [SchemaProblem]
     var phase = Phase.waiting
     /// It waits in the retry lane, or did: its target was silent.
     var isSilent = false
@@ -89,8 +96,13 @@ package final class Fire: @unchecked Sendable {
         self.trigger = trigger
         self.kind = kind
         self.isLast = isLast
-        self.payload = payload
         self.sentSince = sentSince
+        own = payload
+        (self.payload, payloadProblems) = schedule.payloads.carried(payload) { common in
+            FireValues(
+                common, id: id, attempt: attempt, fence: fence, trigger: trigger, missedCount: missedCount,
+                scheduledFor: scheduledFor, dueAt: dueAt)
+        }
     }
 }
 
@@ -101,7 +113,7 @@ extension Fire {
         Fire(
             id: id, schedule: schedule, claim: claim, scheduledFor: scheduledFor, dueAt: dueAt, fence: fence,
             attempt: attempt, generation: generation, missedCount: missedCount, ordinal: ordinal, origin: origin,
-            trigger: trigger, kind: kind, isLast: isLast, payload: payload)
+            trigger: trigger, kind: kind, isLast: isLast, payload: own)
     }
 }
 
@@ -119,7 +131,7 @@ package struct EndedFire: Sendable {
         self.fire = fire
         self.state = state
         self.reason = reason
-        firedAt = fire.firedAt
+        firedAt = fire.isPublishable ? fire.firedAt : nil
         self.outcome = fire.outcome
         if case .acknowledged(let stream, let sequence, _) = outcome {
             ackStream = stream
@@ -146,6 +158,15 @@ enum FiredHeader {
 }
 
 extension Fire {
+    /// Whether its payload may go out at all.
+    var isPublishable: Bool { payloadProblems.isEmpty }
+
+    /// What an execution is dead of whose payload breaks the target's schema.
+    static let payloadInvalid = "payload_invalid"
+
+    /// A backfill or a retry opened it: it may wait for long.
+    var isCommanded: Bool { origin == .backfill || origin == .retry }
+
     /// What it costs to hold it. An estimate: executions of a schedule share its payload.
     var heldBytes: Int { (payload ?? schedule.payload).count + 512 }
 

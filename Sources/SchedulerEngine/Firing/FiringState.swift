@@ -87,6 +87,27 @@ struct FiringState {
         return (withdrawn, kept)
     }
 
+    /// Ends one that no copy can be of, whatever it comes from. It is held until that is recorded.
+    mutating func cancel(_ cancellation: Cancellation) -> (answer: Cancellation.Answer, ended: EndedFire?) {
+        let fire = held.fires(of: cancellation.schedule).first { $0.id == cancellation.execution }
+        guard let fire else { return (.notHeld, nil) }
+        switch fire.phase {
+        case .waiting where fire.sentSince == nil:
+            fire.phase = .ended
+            return (.cancelled, EndedFire(fire, .cancelled, .notSent, reason: cancellation.reason))
+        case .waiting, .sent: return (.sent, nil)
+        case .withdrawn, .ended: return (.notHeld, nil)
+        }
+    }
+
+    /// Ends those that a backfill or a retry opened and no copy can be of. They are held until that is recorded.
+    mutating func endCommanded(_ fires: some Sequence<Fire>, reason: String) -> [EndedFire] {
+        fires.filter { $0.phase == .waiting && $0.sentSince == nil && $0.isCommanded }.map { fire in
+            fire.phase = .ended
+            return EndedFire(fire, .cancelled, .notSent, reason: reason)
+        }
+    }
+
     mutating func close(_ fires: [Fire]) {
         for fire in fires { held.remove(fire) }
     }
@@ -118,13 +139,18 @@ extension FiringState {
             begin(fire, now, monotonic, &fires, &moved)
         }
         var next = queue.nextDueAt.map(whenDue) ?? .max
-        for kind in [FireClass.withinGrace, .misfired] where fires.count < room {
+        for kind in [FireClass.withinGrace, .misfired, .backfilled] where fires.count < room {
             while fires.count < room, moved < Self.mostMoved, queue.readyCount(kind) > 0 {
                 guard rates[kind]?.take(at: monotonic) ?? true else {
                     next = min(next, monotonic + 2 * Self.nanoseconds)
                     break
                 }
-                if let fire = queue.take(kind, now: now) { begin(fire, now, monotonic, &fires, &moved) }
+                // What was taken back or ended meanwhile has had no turn.
+                while let fire = queue.take(kind, now: now) {
+                    guard fire.phase == .waiting else { continue }
+                    begin(fire, now, monotonic, &fires, &moved)
+                    break
+                }
             }
         }
         takeSilent(room - fires.count, &fires, now, monotonic)
@@ -141,7 +167,8 @@ extension FiringState {
         _ fire: Fire, _ now: Instant, _ monotonic: Int64, _ fires: inout [Fire], _ moved: inout Int
     ) {
         guard fire.phase == .waiting else { return }
-        if !lane.isEmpty, fire.schedule.delivery == .jetstream, lane.holds(fire.schedule.subject) {
+        // What cannot go out ends here and now, and says nothing of its target.
+        if !lane.isEmpty, fire.isPublishable, fire.schedule.delivery == .jetstream, lane.holds(fire.schedule.subject) {
             moved += 1
             return enterLane(fire, monotonic)
         }

@@ -49,6 +49,7 @@ package final class Publisher: Sendable {
         plain = PlainDelivery(prompt: prompt, gathered: gathered)
         let rates: [FireClass: RateBucket] = [
             .misfired: RateBucket(perSecond: configuration.misfiredPerSecond),
+            .backfilled: RateBucket(perSecond: configuration.misfiredPerSecond),
             .withinGrace: RateBucket(perSecond: configuration.latePerSecond),
         ]
         state = Mutex(FiringState(configuration.bounds, rates: rates))
@@ -98,9 +99,12 @@ extension Publisher {
     var heldBack: [ScheduleID] { state.withLock { $0.heldBack } }
 
     /// Late and misfired ones that wait for their rate.
-    package var lateLoad: (late: Int, misfired: Int) {
+    var lateLoad: (late: Int, misfired: Int) {
         state.withLock { ($0.readyCount(.withinGrace), $0.readyCount(.misfired)) }
     }
+
+    /// Backfilled ones that wait for their rate.
+    package var backfilledLoad: Int { state.withLock { $0.readyCount(.backfilled) } }
 
     /// The catch-up rates are a cluster's; this is how many share them now.
     func shareRates(among members: Int) { state.withLock { $0.shareRates(among: members) } }
@@ -132,9 +136,41 @@ extension Publisher {
     /// Takes back all that was not yet handed to NATS, for a member that leaves.
     package func recallAll() -> [Fire] { recall { _ in true } }
 
-    /// Takes back what was not yet handed to NATS of schedules' own time, as far as it is chosen.
+    /// Takes back what is chosen, as far as `FiringState.withdraw` lets go of it: not what somebody triggered, and nothing
+    /// that a copy can be of.
     func recall(where isChosen: (Fire) -> Bool) -> [Fire] {
         state.withLock { state in state.withdraw(state.held.all.filter(isChosen)).withdrawn }
+    }
+
+    /// The schedules of which something is held, each as often as it was compiled anew meanwhile.
+    var heldSchedules: [CompiledSchedule] {
+        state.withLock { state in
+            var seen: Set<ObjectIdentifier> = []
+            return state.held.all.map(\.schedule).filter { seen.insert(ObjectIdentifier($0)).inserted }
+        }
+    }
+
+    /// Gives an execution up that no copy can be of; it goes to the recorder as any other that ended.
+    func cancel(_ cancellation: Cancellation) -> Cancellation.Answer {
+        let (answer, ended) = state.withLock { $0.cancel(cancellation) }
+        if let ended { onEnd([ended]) }
+        return answer
+    }
+
+    /// Whether anything waits that a backfill or a retry of a schedule opened.
+    func hasCommanded(of schedule: ScheduleID) -> Bool {
+        state.withLock { state in state.held.fires(of: schedule).contains { $0.phase == .waiting && $0.isCommanded } }
+    }
+
+    /// Ends what backfills and retries opened and no copy can be of, as far as it is chosen; it goes to the recorder.
+    func endCommanded(of schedule: ScheduleID, reason: String) {
+        let ended = state.withLock { $0.endCommanded($0.held.fires(of: schedule), reason: reason) }
+        if !ended.isEmpty { onEnd(ended) }
+    }
+
+    func endCommanded(where isChosen: (Fire) -> Bool, reason: String) {
+        let ended = state.withLock { $0.endCommanded($0.held.all.filter(isChosen), reason: reason) }
+        if !ended.isEmpty { onEnd(ended) }
     }
 
     /// Executions that the recorder has written: they are held no longer.
@@ -176,6 +212,10 @@ extension Publisher {
         for fire in fires {
             guard trust.holds(at: MonotonicClock.now()) else {
                 unsent.append((fire, .notSent))
+                continue
+            }
+            guard fire.isPublishable else {
+                unsent.append((fire, .refused(Fire.payloadInvalid)))
                 continue
             }
             do throws(NATSError) {

@@ -37,6 +37,7 @@ package final class Recaller: Sendable {
     /// Gives back what can be given back of a schedule. What was handed to NATS is recorded soon after.
     package func recall(_ schedule: ScheduleID, on connection: PostgresConnection) async throws {
         let (withdrawn, sent) = publisher.recall(schedule)
+        if publisher.hasCommanded(of: schedule) { try await endCommanded(of: schedule, on: connection) }
         if !sent.isEmpty { records.hurry() }
         guard !withdrawn.isEmpty else { return }
         do {
@@ -45,6 +46,17 @@ package final class Recaller: Sendable {
             // Nothing was given back: they stay this instance's, and the record tells.
             publisher.admitAgain(withdrawn)
             throw error
+        }
+    }
+
+    /// What backfills and retries opened ends with the schedule, and with its pause. An edit leaves it alone: what is
+    /// waiting goes out as it was asked for, and the edit's reply names it.
+    private func endCommanded(of id: ScheduleID, on connection: PostgresConnection) async throws {
+        let state = try await ScheduleTable.fetch([id], on: connection).schedules.first?.state
+        switch state {
+        case .paused, .deleted, .invalid, nil:
+            publisher.endCommanded(of: id, reason: "the schedule is \(state?.rawValue ?? "gone")")
+        case .active, .exhausted: break
         }
     }
 
@@ -57,16 +69,32 @@ package final class Recaller: Sendable {
                     && $0.concerns(namespace: fire.schedule.namespace, target: fire.schedule.target)
             }
         }
-        var rest = Dictionary(grouping: withdrawn, by: \.schedule.id)
-        do {
-            for (schedule, fires) in rest {
-                try await giveBack(fires, of: schedule, mayKeep: false, on: connection)
-                rest[schedule] = nil
+        try await giveBack(withdrawn, on: connection)
+    }
+
+    /// Gives back what the allow-list refuses from now on: its schedule becomes invalid when it is claimed again, and the
+    /// occurrence is skipped when it heals.
+    package func recallRevoked(on connection: PostgresConnection) async throws {
+        let rules = compiler.targetRules
+        let refused = Set(publisher.heldSchedules.filter { $0.refusal(by: rules) != nil }.map(ObjectIdentifier.init))
+        guard !refused.isEmpty else { return }
+        let isRefused = { (fire: Fire) in refused.contains(ObjectIdentifier(fire.schedule)) }
+        publisher.endCommanded(where: isRefused, reason: "the target is allowed no longer")
+        records.hurry()
+        try await giveBack(publisher.recall(where: isRefused), on: connection)
+    }
+
+    /// Gives back what was withdrawn of many schedules.
+    private func giveBack(_ withdrawn: [Fire], on connection: PostgresConnection) async throws {
+        var failure: (any Error)?
+        for (schedule, fires) in Dictionary(grouping: withdrawn, by: \.schedule.id) {
+            do { try await giveBack(fires, of: schedule, mayKeep: false, on: connection) } catch {
+                // Its own trouble: the others are given back all the same.
+                publisher.admitAgain(fires)
+                failure = error
             }
-        } catch {
-            publisher.admitAgain(rest.values.flatMap(\.self))
-            throw error
         }
+        if let failure { throw failure }
     }
 
     /// Gives back everything, for a member that leaves: what is due first comes first, for a second at most. What is
@@ -94,6 +122,7 @@ package final class Recaller: Sendable {
         _ fires: [Fire], _ schedule: Schedule, _ timer: Timer, in transaction: PostgresTransaction
     ) async throws -> Outcome? {
         guard schedule.state == .active, fires.allSatisfy({ $0.generation == timer.generation }) else { return nil }
+        try await compiler.targets.catchUp(on: transaction)
         try await compiler.load([schedule], on: transaction)
         let compiled = compiler.compile(schedule)
         // A calendar may say otherwise by now.

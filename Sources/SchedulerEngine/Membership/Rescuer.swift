@@ -48,6 +48,7 @@ package final class Rescuer: Sendable {
             [self] transaction -> (value: (Abandoned, Writes)?, calls: [Call]) in
             guard let claim = try await ClaimTable.takeAbandoned(in: transaction) else { return (nil, []) }
             let rows = try await ClaimTable.rows(of: claim.executions, on: transaction)
+            try await compiler.targets.catchUp(on: transaction)
             let fetched = try await ScheduleTable.fetch(Array(Set(rows.map(\.execution.schedule))), on: transaction)
             let abandoned = Abandoned(claim.id, claim.executions, rows, holders(of: fetched), at: clock.now())
             let writes = writes(adopting: abandoned)
@@ -120,6 +121,8 @@ package final class Rescuer: Sendable {
             dueAt: execution.dueAt, fence: execution.fence, attempt: execution.attempt,
             generation: execution.generation, missedCount: execution.missedCount, ordinal: execution.ordinal,
             origin: execution.origin, trigger: execution.trigger,
+            // A backfill yields to what is on time, whoever holds it.
+            kind: execution.origin == .backfill ? .backfilled : .onTime,
             // Whether it was a schedule's last is not in the row: let the record ask.
             isLast: execution.origin == .time, payload: payload,
             sentSince: sendable <= clock.now() ? sendable : nil)
@@ -130,14 +133,15 @@ package final class Rescuer: Sendable {
         _ execution: Execution, _ payload: [UInt8]?, of holder: Holder?, _ claim: OpenClaim
     ) -> EventTeller.Owed? {
         let names: (namespace: String, name: String)
-        var hash = payload.map { Digest.hexadecimal(Digest.sha256($0)) }
+        let hash: String?
         switch holder {
         case .ready(let schedule):
             names = (schedule.namespace, schedule.name)
-            hash = hash ?? schedule.payloadSHA256
+            hash = schedule.payloadSHA256(of: execution, own: payload)
         case .unreadable(let unreadable):
             guard let known = unreadable.names else { return nil }
             names = known
+            hash = payload.map { Digest.hexadecimal(Digest.sha256($0)) }
         case nil: return nil
         }
         let event = ExecutionEvent(

@@ -16,7 +16,7 @@ struct Retention: Sendable {
     private static let start = Duration.seconds(10)
     private static let rule = Duration.seconds(3600)
     /// After a round in which something failed, or a lock was not had.
-    private static let again = Duration.seconds(60)
+    private static let again = Duration.seconds(15)
     private static let day: Int64 = 86_400_000
     /// How long the row of a fenced instance is kept, for people who look.
     private static let instanceDays: Int64 = 7
@@ -73,7 +73,7 @@ struct Retention: Sendable {
                         before: now.adding(milliseconds: -2 * FreezeBoard.memory), on: connection)
                 }
             ),
-            ("forgetting the audit log", { try await AuditTable.forget(before: audit, on: connection) }),
+            ("forgetting the audit log", { try await AuditChainTable.forget(before: audit, on: connection) }),
         ]
         for step in steps {
             let isStepDone = await session.attempt(step.name) { while try await step.page() > 0 {} }

@@ -12,17 +12,18 @@ import SchedulerWire
 struct StateKeeper: Sendable {
     let session: Session
 
-    /// Between two looks at the invalid ones.
+    /// Between two looks at the invalid ones, where nothing says that a cause may be gone.
     private static let round = Duration.seconds(20)
     private static let invalidPage = 200
 
-    /// The service's loop: looks at once, then again and again.
+    /// The service's loop: looks at once, then again and again, and when the allow-list has changed.
     func run() async throws {
         while true {
             do { try await healInvalid() } catch  where !(error is CancellationError) {
                 session.logger.warning("a look at the schedules failed", metadata: ["error": "\(error)"])
             }
-            try await Task.sleep(for: Self.round)
+            try Task.checkCancellation()
+            await session.healing.wait(atMost: Self.round)
         }
     }
 
@@ -57,6 +58,7 @@ struct StateKeeper: Sendable {
                 guard let timer = try await TimerTable.lock(id, in: transaction),
                     let schedule = try await ScheduleTable.hold(id, in: transaction), schedule.state == .invalid
                 else { return (nil, []) }
+                try await session.compiler.targets.catchUp(on: transaction)
                 try await session.compiler.load([schedule], on: transaction)
                 guard let healing = Healing(schedule, timer, by: session)
                 else { return (nil, []) }

@@ -28,7 +28,9 @@ struct DevBanner {
               \(nats) req \(commands).create '{"name":"tick","schedule_type":"cron","cron_expression":"*/5 * * * * *","target_command":"demo.tick","delivery":"core"}'
               \(nats) req \(commands).list ''
               \(nats) req \(commands).pause '{"name":"hello"}'
+              \(nats) pub \(prefix).submit.demo.schedule.trigger '{"name":"hello"}'   (kept if no scheduler runs)
               \(nats) req \(prefix).admin.system.status ''
+              \(nats) req \(prefix).help ''
 
             Without it: NATS_URL=\(natsURL) examples/shell/request.sh \(commands).list
 

@@ -25,8 +25,9 @@ struct DevSession: Sendable {
         try await liftLimit(postgres)
         try stop.check()
         let logger = settings.logger(label: "carillon")
-        let rules = try targetRules(settings)
-        let services = try await Composition(settings: settings, rules: rules, logger: logger).services(stop)
+        let allowList = try allowList(settings)
+        let services = try await Composition(settings: settings, allowList: allowList, logger: logger)
+            .services(stop)
         let connection = try await NATSConnection.connect(settings.nats(name: "dev"), within: .seconds(10))
         let show = DevShow(
             connection: connection, names: try settings.engine().names, banner: await banner(settings),
@@ -48,12 +49,11 @@ struct DevSession: Sendable {
     }
 
     /// What `TARGETS_FILE` allows, and `demo.>` for everybody.
-    private func targetRules(_ settings: Settings) throws -> TargetRules {
-        let given = try CommandLineEnvironment.targetRules(settings)
+    private func allowList(_ settings: Settings) throws -> AllowList {
         let demo = TargetRule(
             namespace: nil, subject: try SubjectPattern("demo.>"), delivery: Set(Delivery.allCases),
             maxPayloadBytes: nil)
-        return TargetRules(rules: [demo] + given.rules, ownPrefix: given.ownPrefix)
+        return try AllowList(settings, always: [demo])
     }
 
     /// The namespace `demo` may have as many schedules as a load test likes.

@@ -136,7 +136,24 @@ async def discovery(nc):
     stats = micro.ServiceStats.from_dict(json.loads((await body(f"STATS.carillon.{ping.id}")).data))
     create = next(e for e in stats.endpoints if e.name == "schedule-create")
     assert stats.id == ping.id and create.num_requests >= 4 and create.processing_time > 0, create
+    await counters(nc, ping.id)
     print(f"micro: {ping.name} {ping.version}, {len(names)} endpoints")
+
+
+async def counters(nc, instance):
+    """A creator's command and an administrator's of the same noun and verb are counted each by itself."""
+    async def counts():
+        stats = micro.ServiceStats.from_dict(
+            json.loads((await nc.request(f"$SRV.STATS.carillon.{instance}", b"", timeout=5)).data))
+        return {e.name: e.num_requests for e in stats.endpoints}
+
+    before = await counts()
+    for subject in ["admin.target.list", "admin.target.list", "cmd.python.target.list"]:
+        reply = json.loads((await nc.request(f"scheduler.{subject}", b"", timeout=5)).data)
+        assert "error" not in reply, reply
+    after = await counts()
+    grown = [after[name] - before[name] for name in ("admin-target-list", "target-list")]
+    assert grown == [2, 1], grown
 
 
 async def locks(nc):
@@ -150,7 +167,8 @@ async def locks(nc):
 
 
 async def main(url):
-    nc = await nats.connect(url)
+    # The inbox that the traffic's recorder listens to.
+    nc = await nats.connect(url, inbox_prefix="_INBOX.fixture")
     executions, schedules = await fires_of_each_type(nc)
     await events_in_the_stream(nc, executions, schedules)
     await discovery(nc)

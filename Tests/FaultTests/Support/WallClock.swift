@@ -1,11 +1,5 @@
 import Glibc
 
-/// Which form of a long test runs.
-enum TestForm {
-    /// `LONG_TESTS=1` asks for the full form.
-    static let isLong = getenv("LONG_TESTS") != nil
-}
-
 /// The machine's wall clock, which the servers under test share.
 func wallMilliseconds() -> Int64 {
     var time = timespec()

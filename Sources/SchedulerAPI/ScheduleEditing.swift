@@ -1,0 +1,101 @@
+import PostgresClient
+import Recurrence
+import SchedulerCore
+import SchedulerEngine
+import SchedulerStore
+import SchedulerWire
+
+/// What gives a stored schedule another definition; `update` and `put` share it.
+extension ScheduleDefinitions {
+    /// Gives a held schedule another definition, and tells it. Its version was grown, its calendars are loaded.
+    func edit(
+        _ held: inout HeldSchedule, to definition: ScheduleDefinition, by origin: ChangeOrigin,
+        in transaction: PostgresTransaction
+    ) async throws {
+        let old = held.before.schedule
+        held.schedule.definition = definition
+        try await move(&held, from: old, origin.now, in: transaction)
+        held.timer.fireSequence += 1
+        held.change.recalled = try await RecallTable.mark(held.schedule.id, in: transaction)
+        let isOver = held.endIfOver()
+        let view = view(of: held, at: origin.now)
+        held.tell("updated", view, by: origin)
+        if held.schedule.generation != old.generation {
+            let compiled = context.session.compiler.compile(held.schedule)
+            held.change.tellRemoved(after: origin.now, of: compiled, &held.timer, at: origin.now)
+        }
+        guard isOver else { return }
+        held.change.audit(entry("exhausted", view, before: nil, origin.options, at: origin.now))
+    }
+
+    /// As replies to `update` and `put` show it: with its next fires.
+    func view(of held: HeldSchedule, at now: Instant) -> ScheduleView {
+        let compiled = context.session.compiler.compile(held.schedule)
+        var view = ScheduleView(
+            schedule: held.schedule, timer: held.timer,
+            nextFires: nextFires(compiled.planner, held.schedule, now, runCount: held.timer.runCount))
+        view.place(by: compiled, now: now)
+        return view
+    }
+
+    /// Lets the timer follow an edit: another timing begins anew, any other edit leaves it alone. Either corrects an
+    /// invalid schedule: what was read for the edit is valid, all of it.
+    private func move(
+        _ held: inout HeldSchedule, from old: Schedule, _ now: Instant, in transaction: PostgresTransaction
+    ) async throws {
+        let isRetimed = held.schedule.definition.isRetimed(from: old.definition)
+        if isRetimed { held.change.skipPassed(of: old, &held.timer, as: .superseded, in: context.session, at: now) }
+        if held.schedule.state == .invalid {
+            held.schedule.heal()
+            if !isRetimed {
+                held.change.resume(
+                    held.schedule, &held.timer, catchUp: false, as: .targetRevoked, in: context.session, asOf: now,
+                    at: now)
+            }
+        }
+        guard isRetimed else { return }
+        if held.schedule.state == .exhausted { try await revive(&held, in: transaction) }
+        retime(&held.schedule, &held.timer, now: now)
+    }
+
+    /// An exhausted schedule that gets another timing lives again, and counts against the limit again.
+    private func revive(_ held: inout HeldSchedule, in transaction: PostgresTransaction) async throws {
+        let namespace = held.schedule.namespace
+        guard try await NamespaceTable.take(namespace, limit: context.mostSchedules, in: transaction)
+        else { throw limitReached(namespace) }
+        held.schedule.state = .active
+        held.timer.runCount = 0
+    }
+
+    /// An edit of the timing begins a new generation that is anchored at now and never fires backwards.
+    private func retime(_ schedule: inout Schedule, _ timer: inout Timer, now: Instant) {
+        schedule.generation += 1
+        schedule.anchor = now
+        timer.generation = schedule.generation
+        let timing = schedule.definition.timing
+        let planner = context.session.compiler.compile(schedule).planner
+        // The limit may have been lowered to what was fired already.
+        let isSpent = timing.runLimit.map { timer.runCount >= $0 } ?? false
+        let first =
+            isSpent ? nil : timing.firstOccurrence(of: planner.source, placement: planner.placement, now: now)
+        guard schedule.state == .active else {
+            timer.nextFireAt = nil
+            timer.resumeFrom = first
+            return
+        }
+        timer.stand(at: planner.position(at: first))
+    }
+}
+
+extension HeldSchedule {
+    /// Ends a schedule that an edit has left with nothing to come. While something of it is recalled it is open yet, and
+    /// asked again once that has ended.
+    fileprivate mutating func endIfOver() -> Bool {
+        guard schedule.state == .active, timer.nextFireAt == nil else { return false }
+        change.mayBeOver = !change.recalled.isEmpty
+        if change.mayBeOver { return false }
+        schedule.state = schedule.definition.deleteWhenExhausted ? .deleted : .exhausted
+        change.write(NamespaceTable.giveBack(schedule.namespace))
+        return true
+    }
+}

@@ -1,0 +1,37 @@
+extension CommandCatalogue {
+    static let ledger = [
+        CommandPage(
+            "schedule.backfill", changes: true,
+            "Fires the schedule's own occurrences of a stretch of time that has passed.",
+            examples: [#"{"name":"hello","from":"YESTERDAY","limit":10,"reason":"a consumer lost them"}"#]),
+        CommandPage(
+            "schedule.explain", "Tells why a schedule fired at a moment, did not, or did twice.",
+            examples: [#"{"name":"hello","at":"YESTERDAY"}"#]),
+        CommandPage(
+            "schedule.stats", "Counts a schedule's executions by outcome, with their lateness.",
+            examples: [#"{"name":"hello","window_seconds":3600}"#]),
+        CommandPage(
+            "execution.stats", "Counts the namespace's executions, or those of one schedule.",
+            examples: ["", #"{"schedule_name":"hello","window_seconds":3600}"#]),
+        CommandPage(
+            "execution.cancel", changes: true, "Gives up an execution that was not yet handed to NATS.",
+            examples: [#"{"id":"EXECUTION_ID","reason":"not today"}"#]),
+        CommandPage(
+            "execution.retry", changes: true, "Makes a new execution of one that is dead, skipped or cancelled.",
+            examples: [#"{"id":"EXECUTION_ID"}"#]),
+        CommandPage(
+            "audit.list", "Lists who changed what in the namespace, when and why, newest first.",
+            examples: [#"{"limit":5}"#, #"{"schedule_name":"hello","from":"YESTERDAY","full":true}"#]),
+        CommandPage(
+            "admin.audit.list", "Lists the audit log of a namespace, of _system, or of all, newest first.",
+            examples: [#"{"limit":5}"#, #"{"namespace":"_system","from":"YESTERDAY"}"#]),
+        CommandPage(
+            "admin.system.members", "Lists the instances, with their leases and their shares.", examples: [""]),
+        CommandPage(
+            "admin.system.verify", "Checks that the audit's chain of hashes is whole.",
+            examples: ["", #"{"limit":100}"#]),
+        CommandPage(
+            "admin.system.drain", changes: true, "Lets an instance leave in good order.",
+            examples: [#"{"instance":"dev","dry_run":true}"#]),
+    ]
+}

@@ -1,0 +1,164 @@
+import JSONText
+import NATSClient
+import PostgresClient
+import ServiceFixture
+import Testing
+
+extension Integration {
+    /// What holds for all of `<p>.admin`, and its audit.
+    @Suite("Administration", .serialized, .timeLimit(.minutes(1))) struct AdministrationTests {
+        @Test(
+            "An empty body, blanks, null and {} are the same where nothing is needed",
+            arguments: ["", " \n", "null", "{}"])
+        func emptyBodies(body: String) async throws {
+            let fixture = try await RuleSystem.running.fixture
+            for command in [
+                "system.status", "system.members", "system.verify", "freeze.list", "namespace.list", "target.list",
+                "audit.list", "data.export",
+            ] { try await fixture.administer(command, body) }
+        }
+
+        @Test(
+            "A command that there is not is told with the nearest that there is",
+            arguments: [
+                ("freeze.sett", "admin.freeze.set"), ("data.exprt", "admin.data.export"),
+                ("target.alow", "admin.target.allow"), ("system.statu", "admin.system.status"),
+                ("freezes.list", "admin.freeze.list"),
+            ])
+        func unknown(command: String, nearest: String) async throws {
+            let error = try #require(try await RuleSystem.running.fixture.ask(command, "")["error"])
+            #expect(error["err_code"]?.int64 == 10404)
+            let text = error["description"]?.string ?? ""
+            #expect(text.contains("'admin.\(command)'; the nearest: ") && text.contains(nearest), "\(text)")
+        }
+
+        @Test("A repeated request has its first reply, though it would be refused by now; another body has not")
+        func remembers() async throws {
+            let fixture = try await RuleSystem.running.fixture
+            let until = try #require(
+                try await fixture.rows(
+                    "SELECT to_char((now() + interval '2 s') AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
+                )[0][0])
+            func body(_ id: String) -> String {
+                #"{"namespace":"remembered","until":"\#(until)","request_id":"\#(id)"}"#
+            }
+            let first = try await fixture.administer("freeze.set", body("adm-1"))
+            #expect(await fixture.waits(until: "SELECT (now() > '\(until)')::int", is: 1))
+            #expect(try await fixture.administer("freeze.set", body("adm-1")).bytes.elementsEqual(first.bytes))
+            #expect(try await fixture.ask("freeze.set", body("adm-2"))["error"]?["err_code"]?.int64 == 10426)
+        }
+
+        @Test("What fails after its change is durable is told as a failure: its reply is there, and hides nothing")
+        func unfinished() async throws {
+            let fixture = try await RuleSystem.running.fixture
+            // A member that nobody is.
+            let ghost = "01a1fd73-4acf-7c52-9c07-fd9a55eb6b51"
+            try await fixture.database.execute(
+                script: "INSERT INTO scheduler.instances (id, name, started_at) VALUES ('\(ghost)', 'ghost', now())")
+            let reply = try await fixture.ask("system.drain", #"{"instance":"ghost","request_id":"ghost-1"}"#)
+            #expect(reply["error"]?["err_code"]?.int64 == 50504)
+            #expect(
+                try await fixture.count("SELECT count(*) FROM scheduler.audit_log WHERE action = 'instance_drained'")
+                    == 1)
+            try await fixture.database.execute(script: "DELETE FROM scheduler.instances WHERE id = '\(ghost)'")
+        }
+
+        @Test(
+            "What has no version refuses if_version, and changes nothing",
+            arguments: [
+                ("admin.target.allow", #""namespace":"versions","subject":"versions.a""#),
+                ("admin.target.revoke", #""namespace":"versions","subject":"versions.a""#),
+                ("admin.namespace.limits", #""namespace":"versions","max_schedules":1"#),
+                (
+                    "admin.freeze.set",
+                    #""namespace":"versions","from":"2126-01-01T00:00:00Z","until":"2126-01-02T00:00:00Z""#
+                ),
+                ("admin.freeze.clear", #""id":"01a1fd73-4acf-7c52-9c07-fd9a55eb6b51""#),
+                ("admin.data.import", #""records":[{"kind":"namespace","namespace":"versions","max_schedules":1}]"#),
+                ("admin.system.drain", #""instance":"nobody""#),
+                ("cmd.versions.execution.cancel", #""id":"01a1fd73-4acf-7c52-9c07-fd9a55eb6b51""#),
+                ("cmd.versions.execution.retry", #""id":"01a1fd73-4acf-7c52-9c07-fd9a55eb6b51""#),
+            ])
+        func versions(subject: String, fields: String) async throws {
+            let fixture = try await RuleSystem.running.fixture
+            let command = subject.split(separator: ".").suffix(2).joined(separator: ".")
+            let answer = try await fixture.refused(
+                command, Array("{\(fields),\"if_version\":1}".utf8), subject: "scheduler.\(subject)")
+            #expect(answer == "10427 /if_version")
+        }
+
+        // MARK: - The audit
+
+        private func entries(_ body: String, _ fixture: ServiceFixture) async throws -> [JSONValue] {
+            try await fixture.administer("audit.list", body).items("entries")
+        }
+
+        @Test("The audit of administration is read by admins: of _system, of a namespace, of all")
+        func audit() async throws {
+            let fixture = try await RuleSystem.running.fixture
+            let freeze =
+                #"{"from":"2126-01-01T00:00:00Z","until":"2126-02-01T00:00:00Z","request_id":"aud-1","actor":"ann"}"#
+            let set = try await fixture.administer("freeze.set", freeze)
+            let id = try #require(set["freeze"]?["id"]?.string)
+            try await fixture.administer("namespace.limits", #"{"namespace":"audited","max_schedules":5}"#)
+            try await fixture.administer("freeze.clear", #"{"id":"\#(id)"}"#)
+            let own = try await entries(#"{"namespace":"_system","request_id":"aud-1"}"#, fixture)
+            #expect(own.map { $0["action"]?.string } == ["freeze_set"] && own[0]["actor"]?.string == "ann")
+            let named = try await entries(#"{"namespace":"audited"}"#, fixture)
+            #expect(named.map { $0["action"]?.string } == ["namespace_limits"])
+            let all = try await entries(#"{"limit":3}"#, fixture)
+            #expect(all.compactMap { $0["action"]?.string } == ["freeze_cleared", "namespace_limits", "freeze_set"])
+            #expect(try await entries(#"{"from":"2126-01-01T00:00:00Z"}"#, fixture).isEmpty)
+            #expect(try await entries(#"{"to":"2020-01-01T00:00:00Z"}"#, fixture).isEmpty)
+            // A creator reads of its own namespace alone.
+            #expect(try await fixture.refused("audit.list", #"{"namespace":"_system"}"#) == "10423 /namespace")
+        }
+
+        @Test("Pages of everybody's entries have each once, newest first")
+        func pages() async throws {
+            let fixture = try await RuleSystem.running.fixture
+            for most in 1...5 {
+                try await fixture.administer(
+                    "namespace.limits", #"{"namespace":"pg-\#(most)","max_schedules":\#(most)}"#)
+            }
+            let count = try await fixture.count("SELECT count(*) FROM scheduler.audit_log")
+            let limit = max(2, count / 3)
+            var (seen, cursor): ([Int64], String?) = ([], nil)
+            repeat {
+                let more = cursor.map { #","cursor":"\#($0)""# } ?? ""
+                let page = try await fixture.administer("audit.list", #"{"limit":\#(limit)\#(more)}"#)
+                seen += page.items("entries").compactMap { $0["id"]?.int64 }
+                cursor = page["next_cursor"]?.string
+            } while cursor != nil
+            #expect(seen == seen.sorted(by: >) && Set(seen).count == seen.count && seen.count == count)
+        }
+
+        @Test(
+            "What admin.audit.list refuses",
+            arguments: [
+                (#"{"schedule_name":"a"}"#, "10425 /namespace"), (#"{"namespace":"_other"}"#, "10426 /namespace"),
+                (#"{"cursor":"x"}"#, "10405 /cursor"), (#"{"colour":1}"#, "10423 /colour"),
+                (#"{"namespace":"audited","schedule_name":"nobody"}"#, "20404"),
+            ])
+        func faults(body: String, expected: String) async throws {
+            #expect(
+                try await RuleSystem.running.fixture.refused(
+                    "audit.list", Array(body.utf8), subject: "scheduler.admin.audit.list") == expected)
+        }
+
+        @Test("What an import puts back is in the audit log, with what was and what is")
+        func imports() async throws {
+            let fixture = try await RuleSystem.running.fixture
+            func record(_ most: Int) -> String {
+                #"{"kind":"namespace","namespace":"put-back","max_schedules":\#(most)}"#
+            }
+            try await fixture.administer("data.import", #"{"records":[\#(record(5))]}"#)
+            try await fixture.administer("data.import", #"{"records":[\#(record(6))],"overwrite":true,"actor":"ann"}"#)
+            let told = try await entries(#"{"namespace":"put-back"}"#, fixture)
+            #expect(told.map { $0["action"]?.string } == ["namespace_restored", "namespace_restored"])
+            let change = try #require(
+                told.first?.items("changes").first { $0["pointer"]?.string == "/max_schedules" })
+            #expect(change["from"]?.int64 == 5 && change["to"]?.int64 == 6 && told[0]["actor"]?.string == "ann")
+        }
+    }
+}
