@@ -134,7 +134,7 @@ import Testing
         // The stream is made anew, and counts from 1.
         let api = JetStreamAPI(fixture.client)
         let old = try #require(try await api.streamInfo(ServiceFixture.commandsStream))
-        try await api.deleteStream(ServiceFixture.commandsStream)
+        try await fixture.delete(stream: ServiceFixture.commandsStream, under: [instance])
         let isBack = await waitUntil(.seconds(15)) {
             guard let new = try? await api.streamInfo(ServiceFixture.commandsStream) else { return false }
             return new.created != old.created
@@ -302,7 +302,7 @@ import Testing
                 """)
         let isRefused = await waitUntil(.seconds(20)) { await reasons().contains("the stream SCHEDULER_COMMANDS ") }
         #expect(isRefused)
-        try await api.deleteStream(ServiceFixture.commandsStream)
+        try await fixture.delete(stream: ServiceFixture.commandsStream, under: [instance])
         try await fixture.waitUntilReady(instance)
         #expect(await instance.stop())
         await fixture.stop()
