@@ -54,8 +54,10 @@ struct CommandedFires {
         change.schedule = schedule.id
         change.write(TimerTable.advanceFence(timer))
         change.write(ExecutionTable.open(openings, by: instance, at: now))
+        // What is triggered is of now, and lies where everything else does that is open.
         change.write(
-            ClaimTable.insert(claim, by: instance, at: now, executions: openings.map(\.id), isCommanded: true))
+            ClaimTable.insert(
+                claim, by: instance, at: now, executions: openings.map(\.id), isCommanded: origin != .manual))
         if let payload {
             for opening in openings { change.write(ExecutionTable.setPayload(payload, of: opening.id)) }
         }

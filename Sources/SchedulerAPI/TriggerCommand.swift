@@ -39,35 +39,17 @@ struct TriggerCommand: Sendable {
         let held = try await context.fireable(trigger.reference, origin, isForced: trigger.isForced, in: transaction)
         let (schedule, compiled) = (held.schedule, held.compiled)
         var timer = held.timer
-        timer.fireSequence += 1
-        let occurrence = Occurrence(
-            schedule: schedule.id, generation: timer.generation, origin: .manual, scheduledFor: now,
-            ordinal: trigger.ordinal)
-        let opening = ExecutionTable.Opening(
-            id: occurrence.executionID, occurrence: occurrence, dueAt: now, fence: timer.fireSequence,
-            version: schedule.version, missedCount: 0, trigger: .manual)
-        var random = SystemRandomNumberGenerator()
-        let claim = ClaimTable.ClaimID(.version7(at: now, random: &random))
-        let fire = Fire(
-            id: opening.id, schedule: compiled, claim: OpenClaim(claim, executions: 1), scheduledFor: now, dueAt: now,
-            fence: opening.fence, generation: timer.generation, ordinal: trigger.ordinal, origin: .manual,
-            trigger: .manual, payload: trigger.payload)
-        try check(fire, isOwn: trigger.payload != nil, of: schedule)
-        let instance = context.session.instance
+        let fires = CommandedFires(
+            schedule: compiled, generation: timer.generation, instance: context.session.instance, now: now,
+            origin: .manual)
         var change = Change()
-        change.schedule = schedule.id
-        change.write(TimerTable.advanceFence(timer))
-        change.write(ExecutionTable.open([opening], by: instance, at: now))
-        if let payload = trigger.payload { change.write(ExecutionTable.setPayload(payload, of: opening.id)) }
+        let executions = fires.open(
+            [now], ordinal: trigger.ordinal, trigger: .manual, payload: trigger.payload, &timer, into: &change)
+        for fire in change.fires { try check(fire, isOwn: trigger.payload != nil, of: schedule) }
+        guard let execution = executions.first else { return change }
         change.note("triggered", of: schedule, origin.options, at: now) {
-            $0.member("execution_id", opening.id.description)
+            $0.member("execution_id", execution.id.description)
         }
-        change.write(ClaimTable.insert(claim, by: instance, at: now, executions: [opening.id]))
-        change.fires = [fire]
-        let execution = Execution(
-            id: opening.id, schedule: schedule.id, scheduledFor: now, dueAt: now, state: .claimed,
-            origin: .manual, trigger: .manual, generation: timer.generation, scheduleVersion: schedule.version,
-            attempt: 1, fence: opening.fence, claimedAt: now)
         change.reply = { writer in
             writer.name("execution")
             writer.value(execution, scheduleName: compiled.name, namespace: compiled.namespace)

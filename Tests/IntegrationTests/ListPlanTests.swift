@@ -15,16 +15,7 @@ extension Integration {
 
         /// Three in four are one namespace's, created one after another, due in one of 1,000 hours.
         private func fill(_ fixture: ServiceFixture) async throws {
-            var definition = ScheduleDefinition(
-                name: try ScheduleName("model"), timing: Timing(type: .immediate),
-                target: try TargetSubject("demo.js.model"))
-            definition.payload = Array("{}".utf8)
-            let now = Instant(milliseconds: 1_800_000_000_000)
-            var random = SystemRandomNumberGenerator()
-            let model = Schedule(
-                id: ScheduleID(.version7(at: now, random: &random)), namespace: try Namespace("model"),
-                definition: definition, anchor: now, createdAt: now, updatedAt: now)
-            _ = try await fixture.database.pipeline([ScheduleTable.insert(model)])
+            try await QueryPlanTests.model(on: fixture)
             let own = ["id", "namespace", "name", "tags"]
             let others = ScheduleTable.columns.filter { !own.contains($0) }.joined(separator: ", ")
             try await fixture.database.execute(
