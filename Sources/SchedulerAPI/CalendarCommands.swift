@@ -46,7 +46,15 @@ struct CalendarCommands: Sendable {
             var change = Change()
             change.reply = { $0.calendar(view) }
             let isSame = before.map { $0.definition == wanted } ?? false
-            change.write(AuditTable.note(entry("calendar_put", view, before: before, options, at: now)))
+            let note = entry("calendar_put", view, before: before, options, at: now)
+            guard !options.isDryRun else {
+                // The schedules that use it are looked at without their locks.
+                change.outlook = Outlook(note) { [session = context.session] in
+                    try await FireOutlook(calendar: view, in: session, at: now).members()
+                }
+                return change
+            }
+            change.write(AuditTable.note(note))
             // Written at once: the schedules below are compiled by it.
             _ = try await transaction.pipeline([CalendarTable.put(view)])
             if before != nil, !isSame {
@@ -74,8 +82,11 @@ struct CalendarCommands: Sendable {
                 throw WireError(.calendarInUse, "calendar '\(name)' is used by \(named)\(more)")
             }
             var change = Change()
+            let note = entry("calendar_deleted", nil, before: found, options, at: now)
             change.write(CalendarTable.delete(name, in: request.namespace))
-            change.write(AuditTable.note(entry("calendar_deleted", nil, before: found, options, at: now)))
+            change.write(AuditTable.note(note))
+            // Nobody uses it.
+            change.outlook = Outlook(note)
             change.reply = { writer in
                 writer.object("calendar") { writer in
                     writer.member("name", name.description)

@@ -26,6 +26,8 @@ struct Change: Sendable {
     var skipped: [EventTeller.Owed] = []
     /// What a dry run tells besides the reply.
     var rehearsal: Rehearsal?
+    /// The same of a change that is no single schedule's.
+    var outlook: Outlook?
     /// What the requester should know besides.
     var warnings: [Warning] = []
 
@@ -62,7 +64,7 @@ struct ChangeRunner: Sendable {
 
     /// What a dry run throws to roll its transaction back.
     private struct DryRun: Error {
-        let reply: ReplyMembers
+        let change: Change
     }
 
     /// A remembered reply, thrown to roll a twin's transaction back.
@@ -80,17 +82,26 @@ struct ChangeRunner: Sendable {
         case rehearsed(ReplyMembers)
     }
 
-    /// - Parameter body: decides; its transaction is run again where it certainly did not take place (a serialisation
-    ///   failure, a lost session), so it changes nothing but through it.
+    /// - Parameters:
+    ///   - again: of a change that always ends with a look at what is in flight. Where a remembered reply says nothing of
+    ///     that, it was given before the look was over, or its process died: it is looked again.
+    ///   - body: decides; its transaction is run again where it certainly did not take place (a serialisation failure, a
+    ///     lost session), so it changes nothing but through it.
     /// - Returns: the whole reply.
     func run(
-        _ request: CommandRequest, _ options: ChangeOptions,
+        _ request: CommandRequest, _ options: ChangeOptions, again: (@Sendable () async -> [ExecutionID])? = nil,
         _ body: @escaping @Sendable (PostgresTransaction) async throws -> Change
     ) async throws -> [UInt8] {
         let envelope = Envelope(noun: request.noun, verb: request.verb)
         let change: Change
         switch try await apply(request, options, hash: Self.hash(of: request), body) {
-        case .remembered(let reply): return reply
+        case .remembered(let reply):
+            guard let again, let unsettled = try? JSONValue.parse(reply), unsettled["in_flight"] == nil else {
+                return reply
+            }
+            let inFlight = await again()
+            return await remember(
+                Self.reply(envelope, { $0.members(of: unsettled, but: "type") }, inFlight: inFlight), request, options)
         case .rehearsed(let members): return Self.reply(envelope, members, inFlight: nil)
         case .done(let done): change = done
         }
@@ -116,7 +127,7 @@ struct ChangeRunner: Sendable {
             follow(change, ids)
             return .done(change)
         } catch let dryRun as DryRun {
-            return .rehearsed(dryRun.reply)
+            return .rehearsed(try await rehearsed(dryRun.change))
         } catch let remembered as Remembered {
             return .remembered(remembered.reply)
         } catch let error as PostgresError where error.code == .uniqueViolation && options.key != nil {
@@ -140,7 +151,11 @@ struct ChangeRunner: Sendable {
         // Whatever is open still is asked after.
         if change.mayBeOver, let id = change.schedule { try? await session.exhaustIdle([id]) }
         let envelope = Envelope(noun: request.noun, verb: request.verb)
-        let reply = Self.reply(envelope, change.members, inFlight: inFlight)
+        return await remember(Self.reply(envelope, change.members, inFlight: inFlight), request, options)
+    }
+
+    /// Puts the final reply in the place of the one that was remembered with the change. - Returns: the reply.
+    private func remember(_ reply: [UInt8], _ request: CommandRequest, _ options: ChangeOptions) async -> [UInt8] {
         if let key = options.key {
             _ = try? await session.pool.withConnection {
                 try await $0.pipeline([RequestTable.amend(key, in: request.namespace, reply: reply)])
@@ -180,7 +195,7 @@ struct ChangeRunner: Sendable {
                 if let found { throw try Self.outcome(of: found, hash: hash, options.requestID) }
             }
             var change = try await body(transaction)
-            if options.isDryRun { throw DryRun(reply: rehearsed(change)) }
+            if options.isDryRun { throw DryRun(change: change) }
             submission?.accept(&change, options, at: session.clock.now())
             var calls = [InstanceTable.hold(session.instance)] + change.calls
             if let key = options.key {
@@ -198,15 +213,18 @@ struct ChangeRunner: Sendable {
         return (change, try change.audits.compactMap { try AuditTable.insertedID(rows[$0.call + 1]) })
     }
 
-    /// What a dry run replies: what the change would, what it would set, and which fires come and go.
-    private func rehearsed(_ change: Change) -> ReplyMembers {
+    /// What a dry run replies: what the change would, what it would set, and what follows from it. The transaction is
+    /// rolled back by then: no lock is held while fires are compared.
+    private func rehearsed(_ change: Change) async throws -> ReplyMembers {
         let changes = change.rehearsal?.changes
         let fires = change.rehearsal?.fires(by: session.compiler, at: session.clock.now())
+        let outlook = try await change.outlook?.members()
         return { writer in
             change.members(&writer)
             writer.member("dry_run", true)
             if let changes { writer.changes(changes) }
             if let fires { writer.fires(fires) }
+            outlook?(&writer)
         }
     }
 
@@ -270,6 +288,16 @@ struct ChangeRunner: Sendable {
             }
         }
         return writer.bytes
+    }
+}
+
+extension JSONWriter {
+    /// The members of an object as they are, without one.
+    fileprivate mutating func members(of object: JSONValue, but left: String) {
+        for member in object.members where member.name != left {
+            name(dynamic: member.name)
+            value(member.value)
+        }
     }
 }
 

@@ -112,6 +112,8 @@ struct Restore {
     private(set) var results: [RestoreResult] = []
     /// Entries of the allow-list that may allow less than they did.
     private(set) var narrowed: [TargetScope] = []
+    /// How many entries commands have allowed, these included; nil before the first new one.
+    private var targets: Int64?
     /// How many more schedules count against each namespace's limit.
     private var counts: [Namespace: Int64] = [:]
 
@@ -196,6 +198,14 @@ struct Restore {
         let found = try await TargetTable.find(entry.namespace, entry.subject, in: transaction)
         if let found, found.says(entry) { return tell(.target, key, .unchanged) }
         if found == nil {
+            let count = if let targets { targets } else { try await TargetTable.count(on: transaction) }
+            guard count < TargetCommands.most else {
+                targets = count
+                return tell(
+                    .target, key, .conflict,
+                    "commands have allowed \(count) targets, the most is \(TargetCommands.most)")
+            }
+            targets = count + 1
             tell(.target, key, .imported)
         } else if !decide(.target, key, "it allows something else here") {
             return

@@ -85,9 +85,10 @@ extension BodyReader {
         return Array(value.elements)
     }
 
-    /// Refuses an option that is about one thing with versions: a schedule or a calendar.
+    /// Refuses an option that is about one thing with versions that is there: a schedule or a calendar.
     mutating func refuseVersion(_ options: ChangeOptions) {
         guard options.ifVersion != nil else { return }
-        report("if_version", "belongs to commands on one schedule or calendar", as: .conflictingFields)
+        report(
+            "if_version", "belongs to commands on one schedule or calendar that is there", as: .conflictingFields)
     }
 }

@@ -38,8 +38,10 @@ struct FreezeCommands: Sendable {
                     FreezeTable.advanceRelease(before.id, until: before.until, to: max(freeze.until, now)))
                 change.hints = true
             }
-            change.write(AuditTable.note(Self.entry("freeze_set", freeze, before: before, options, at: now)))
+            let note = Self.entry("freeze_set", freeze, before: before, options, at: now)
+            change.write(AuditTable.note(note))
             change.reply = { [freeze] in $0.freeze(freeze, at: now) }
+            change.outlook = outlook(note, freeze, before: before, at: now)
             return change
         }
         if !options.isDryRun {
@@ -64,10 +66,12 @@ struct FreezeCommands: Sendable {
             freeze.from = min(before.from, freeze.until)
             var change = Change()
             change.reply = { [freeze] in $0.freeze(freeze, at: now) }
+            let note = Self.entry("freeze_cleared", freeze, before: before, options, at: now)
+            change.outlook = outlook(note, freeze, before: before, at: now)
             guard freeze != before else { return change }
             change.write(FreezeTable.put(freeze))
             change.write(FreezeTable.advanceRelease(id, until: before.until, to: now))
-            change.write(AuditTable.note(Self.entry("freeze_cleared", freeze, before: before, options, at: now)))
+            change.write(AuditTable.note(note))
             change.hints = true
             return change
         }
@@ -83,6 +87,12 @@ struct FreezeCommands: Sendable {
         return { writer in
             writer.name("freezes")
             writer.array { writer in for freeze in freezes { writer.value(freeze, at: now) } }
+        }
+    }
+
+    private func outlook(_ note: AuditEntry, _ after: Freeze, before: Freeze?, at now: Instant) -> Outlook {
+        Outlook(note) { [session] in
+            try await FireOutlook(freeze: after, before: before, in: session, at: now).members()
         }
     }
 

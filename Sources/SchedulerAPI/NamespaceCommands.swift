@@ -39,9 +39,13 @@ struct NamespaceCommands: Sendable {
                 writer.name("namespace")
                 writer.value(after, mostSchedules: most)
             }
+            let note = entry(after, before: before, options, at: now)
+            change.outlook = Outlook(after == before ? nil : note) { [session, after] in
+                try await LimitOutlook(after, mostSchedules: most, in: session).members
+            }
             guard after != before else { return change }
             change.write(LimitTable.put(after.limits, of: wanted))
-            change.write(AuditTable.note(entry(after, before: before, options, at: now)))
+            change.write(AuditTable.note(note))
             return change
         }
         session.hintRules()

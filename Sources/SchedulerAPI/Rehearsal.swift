@@ -31,12 +31,9 @@ struct Rehearsal: Sendable {
             return UpcomingFires(of: compiled.planner, schedule, from: now, runCount: view.timer.runCount)
         }
         let planner = compiled.planner
-        let (source, placement) = (planner.source, planner.placement)
-        // What passes before the pause ends is skipped.
-        let last = until.adding(milliseconds: -planner.offset)
-        let first = placement.map { $0.firstFiring(after: last) } ?? source.next(after: last)
         return UpcomingFires(
-            of: source, placement: placement, from: first, left: planner.runsLeft(after: view.timer.runCount))
+            of: planner.source, placement: planner.placement, from: planner.firstOccurrence(afterPauseUntil: until),
+            left: planner.runsLeft(after: view.timer.runCount))
     }
 }
 

@@ -50,6 +50,8 @@ struct ScheduleDefinitions: Sendable {
     func create(_ request: CommandRequest) async throws -> [UInt8] {
         var body = BodyReader(request.body)
         let origin = ChangeOrigin(namespace: request.namespace, options: ChangeOptions(&body), now: context.now)
+        // What is not there yet has no version.
+        body.refuseVersion(origin.options)
         let isPaused = body.bool("paused") ?? false
         let missing = try await context.loadCalendars(namedIn: request)
         let draft = try await context.withNewestRules(&body) { body in
@@ -91,13 +93,17 @@ struct ScheduleDefinitions: Sendable {
             let checked = try read(
                 &body, onto: schedule.definition, insteadOf: schedule.definition, id: schedule.id,
                 namespace: request.namespace, anchor: schedule.anchor, now: now, without: missing)
-            var held = HeldSchedule(schedule, timer, before: before)
-            held.touch(by: origin)
-            try await edit(&held, to: checked.definition, by: origin, in: transaction)
-            try await held.turn(paused: isPaused, in: context.session, by: origin, transaction)
-            held.store(view(of: held, at: now), at: now)
-            held.change.warnings = life?.warnings(of: checked.definition) ?? []
-            return held.change
+            // What corrects the cause of its being invalid may lie elsewhere; the edit heals it at once.
+            let isForced = schedule.state == .invalid
+            var revision = try await revise(
+                HeldSchedule(schedule, timer, before: before), to: checked.definition, paused: isPaused,
+                isForced: isForced, by: origin, in: transaction)
+            revision.change.reply = { [view = revision.view, isChanged = revision.isChanged] writer in
+                writer.schedule(view)
+                writer.member("changed", isChanged)
+            }
+            revision.change.warnings = life?.warnings(of: checked.definition) ?? []
+            return revision.change
         }
     }
 }

@@ -5,8 +5,42 @@ import SchedulerEngine
 import SchedulerStore
 import SchedulerWire
 
+/// What an edit of a stored schedule came to.
+struct Revision: Sendable {
+    var change: Change
+    /// As replies show it.
+    let view: ScheduleView
+    let isChanged: Bool
+}
+
 /// What gives a stored schedule another definition; `update` and `put` share it.
 extension ScheduleDefinitions {
+    /// Gives a held schedule another definition and another state, and tells it. Where it says and is that already, it
+    /// stays as it is: no version, no event, no entry.
+    /// - Parameters:
+    ///   - paused: nil leaves the state as it is.
+    ///   - isForced: edits it although the definition says the same.
+    func revise(
+        _ schedule: HeldSchedule, to definition: ScheduleDefinition, paused: Bool?, isForced: Bool = false,
+        by origin: ChangeOrigin, in transaction: PostgresTransaction
+    ) async throws -> Revision {
+        var held = schedule
+        let old = held.before.schedule
+        let isEdited = isForced || !definition.says(sameAs: old.definition)
+        let isTurned = paused == true ? old.state == .active : paused == false && old.state == .paused
+        guard isEdited || isTurned else {
+            let view = view(of: held, at: origin.now)
+            held.change.rehearsal = Rehearsal(before: held.before, after: view)
+            return Revision(change: held.change, view: view, isChanged: false)
+        }
+        held.touch(by: origin)
+        if isEdited { try await edit(&held, to: definition, by: origin, in: transaction) }
+        try await held.turn(paused: paused, in: context.session, by: origin, transaction)
+        let view = view(of: held, at: origin.now)
+        held.store(view, at: origin.now)
+        return Revision(change: held.change, view: view, isChanged: true)
+    }
+
     /// Gives a held schedule another definition, and tells it. Its version was grown, its calendars are loaded.
     func edit(
         _ held: inout HeldSchedule, to definition: ScheduleDefinition, by origin: ChangeOrigin,

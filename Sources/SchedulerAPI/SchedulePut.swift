@@ -104,24 +104,13 @@ extension ScheduleDefinitions {
     ) async throws -> Change {
         var before = ScheduleView(schedule: schedule, timer: timer)
         before.place(by: context.session.compiler.compile(schedule), now: origin.now)
-        var held = HeldSchedule(schedule, timer, before: before)
-        held.change.warnings = put.life?.warnings(of: definition) ?? []
-        let isEdited = !definition.says(sameAs: schedule.definition)
-        let isTurned =
-            put.isPaused == true ? schedule.state == .active : put.isPaused == false && schedule.state == .paused
-        guard isEdited || isTurned else {
-            let view = view(of: held, at: origin.now)
-            held.change.rehearsal = Rehearsal(before: before, after: view)
-            held.change.reply = reply(.unchanged, view, [], origin)
-            return held.change
-        }
-        held.touch(by: origin)
-        if isEdited { try await edit(&held, to: definition, by: origin, in: transaction) }
-        try await held.turn(paused: put.isPaused, in: context.session, by: origin, transaction)
-        let view = view(of: held, at: origin.now)
-        held.store(view, at: origin.now)
-        held.change.reply = reply(.updated, view, ChangedField.between(before, view), origin)
-        return held.change
+        var revision = try await revise(
+            HeldSchedule(schedule, timer, before: before), to: definition, paused: put.isPaused, by: origin,
+            in: transaction)
+        let changes = revision.isChanged ? ChangedField.between(before, revision.view) : []
+        revision.change.reply = reply(revision.isChanged ? .updated : .unchanged, revision.view, changes, origin)
+        revision.change.warnings = put.life?.warnings(of: definition) ?? []
+        return revision.change
     }
 
     private func reply(

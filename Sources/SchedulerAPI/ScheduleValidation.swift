@@ -14,6 +14,7 @@ extension ScheduleDefinitions {
     func validate(_ request: CommandRequest) async throws -> ReplyMembers {
         var body = BodyReader(request.body)
         let origin = ChangeOrigin(namespace: request.namespace, options: ChangeOptions(&body), now: context.now)
+        body.refuseVersion(origin.options)
         let missing = try await context.loadCalendars(namedIn: request)
         guard body.value("schedules") != nil else {
             let isPaused = body.bool("paused") ?? false

@@ -1,4 +1,5 @@
 import JSONText
+import PostgresClient
 import Recurrence
 import SchedulerCore
 import SchedulerEngine
@@ -69,7 +70,7 @@ struct SystemCommands: Sendable {
         let wanted = body.string("instance", most: 256)
         try body.finish()
         let now = session.clock.now()
-        // Empty for a reply that is remembered: another process may have the name by now.
+        // Empty for a reply that is remembered.
         let chosen = Mutex<InstanceID?>(nil)
         let reply = try await ChangeRunner(session: session).run(request, options) { transaction in
             let members = try await InstanceTable.members(on: transaction)
@@ -94,9 +95,21 @@ struct SystemCommands: Sendable {
             if !options.isDryRun { chosen.withLock { $0 = member.id } }
             return change
         }
-        guard let member = chosen.withLock({ $0 }) else { return reply }
+        if options.isDryRun { return reply }
+        // A request that comes again may be one whose member did not answer; its name may be another process's by now,
+        // its id is nobody else's.
+        var member = chosen.withLock { $0 }
+        if member == nil { member = try await stillMember(of: reply, session) }
+        guard let member else { return reply }
         do { try await ask(member, toLeave: session) } catch { throw Unfinished(cause: error) }
         return reply
+    }
+
+    /// The member that a remembered reply names; nil where it is gone.
+    private func stillMember(of reply: [UInt8], _ session: Session) async throws -> InstanceID? {
+        let id = try? JSONValue.parse(reply)["instance"]?["instance"]?.string
+        let members = try await session.pool.withConnection { try await InstanceTable.members(on: $0) }
+        return members.first { $0.id.description == id }?.id
     }
 
     private func ask(_ member: InstanceID, toLeave session: Session) async throws {

@@ -12,7 +12,7 @@ struct TargetCommands: Sendable {
     let session: Session
 
     /// Entries that commands may make: every check of a target may look at all of them.
-    private static let most: Int64 = 1000
+    static let most: Int64 = 1000
 
     private var runner: ChangeRunner { ChangeRunner(session: session) }
 
@@ -29,6 +29,7 @@ struct TargetCommands: Sendable {
             var change = Change()
             if let before, before.says(wanted) {
                 change.reply = { $0.target(before) }
+                change.outlook = outlook(nil, wanted.scope, before: before, after: before)
                 return change
             }
             if before == nil {
@@ -37,8 +38,10 @@ struct TargetCommands: Sendable {
                     throw WireError(.tooManyItems, "commands have allowed \(count) targets, the most is \(Self.most)")
                 }
             }
+            let note = Self.entry("target_allowed", wanted, before: before, options, at: now)
             change.write(TargetTable.put(wanted, before: before))
-            change.write(AuditTable.note(Self.entry("target_allowed", wanted, before: before, options, at: now)))
+            change.write(AuditTable.note(note))
+            change.outlook = outlook(note, wanted.scope, before: before, after: wanted)
             change.reply = { $0.target(wanted) }
             // It may allow less than it did.
             if before != nil { change.settle = { await RevocationRecall(session: session, scope: wanted.scope).run() } }
@@ -55,7 +58,10 @@ struct TargetCommands: Sendable {
         let scope = try body.finish(with: body.targetScope())
         let now = session.clock.now()
         let session = session
-        let reply = try await runner.run(request, options) { transaction in
+        let recall: @Sendable () async -> [ExecutionID] = {
+            await RevocationRecall(session: session, scope: scope).run()
+        }
+        let reply = try await runner.run(request, options, again: recall) { transaction in
             let isInFile = session.compiler.targets.snapshot.file.rules.contains {
                 $0.namespace == scope.namespace && $0.subject == scope.subject
             }
@@ -63,15 +69,17 @@ struct TargetCommands: Sendable {
                 throw isInFile ? Self.inFile(scope) : Self.unknown(scope)
             }
             var change = Change()
+            let note = Self.entry("target_revoked", nil, before: before, options, at: now)
             change.write(TargetTable.remove(before))
-            change.write(AuditTable.note(Self.entry("target_revoked", nil, before: before, options, at: now)))
+            change.write(AuditTable.note(note))
+            change.outlook = outlook(note, scope, before: before, after: nil)
             let warnings =
                 isInFile ? [Warning(pointer: "/subject", message: "TARGETS_FILE allows it all the same")] : []
             change.reply = {
                 $0.target(before)
                 $0.warnings(warnings)
             }
-            change.settle = { await RevocationRecall(session: session, scope: scope).run() }
+            change.settle = recall
             return change
         }
         session.hintRules()
@@ -86,6 +94,20 @@ struct TargetCommands: Sendable {
         try await session.pool.withConnection { try await board.catchUp(on: $0) }
         let snapshot = board.snapshot
         return { $0.targets(snapshot, for: nil, place) }
+    }
+
+    /// - Parameter note: nil where nothing changes.
+    private func outlook(
+        _ note: AuditEntry?, _ scope: TargetScope, before: TargetEntry?, after: TargetEntry?
+    ) -> Outlook {
+        Outlook(note) { [session] in
+            // What allows more leaves nobody without a target.
+            guard note != nil, before != nil else { return TargetOutlook.none.members }
+            let board = session.compiler.targets
+            try await session.list { try await board.catchUp(on: $0) }
+            let rules = board.snapshot.rules(replacing: scope, by: after)
+            return try await TargetOutlook(scope, under: rules, in: session).members
+        }
     }
 
     private static func inFile(_ scope: TargetScope) -> WireError {

@@ -23,4 +23,10 @@ package enum AuditChanges {
         }
         return changes
     }
+
+    /// The same of what may have been made or taken away: then each of its members differs.
+    package static func all(_ before: [UInt8]?, _ after: [UInt8]?) -> [ChangedField] {
+        let nothing = Array("{}".utf8)
+        return between(before ?? nothing, after ?? nothing)
+    }
 }

@@ -15,7 +15,7 @@ import Testing
         """
     /// Read beside the definition, by others.
     private static let others: Set = [
-        "paused", "request_id", "actor", "reason", "if_version", "dry_run",
+        "paused", "request_id", "actor", "reason", "dry_run",
     ]
 
     private func properties(_ command: String) throws -> JSONValue {
@@ -42,7 +42,7 @@ import Testing
         #expect(described.isSuperset(of: Self.others))
         // A patch has the same, and says whose it is.
         let patched = Set(try properties("schedule.update").members.map(\.name))
-        #expect(patched == described.union(["id"]))
+        #expect(patched == described.union(["id", "if_version"]))
     }
 
     /// What has no version refuses the option, so its schema does not offer it.
@@ -53,9 +53,8 @@ import Testing
         }
         #expect(
             Set(versioned) == [
-                "schedule.create", "schedule.put", "schedule.update", "schedule.delete", "schedule.pause",
-                "schedule.resume", "schedule.trigger", "schedule.backfill", "schedule.validate", "calendar.put",
-                "calendar.delete",
+                "schedule.put", "schedule.update", "schedule.delete", "schedule.pause", "schedule.resume",
+                "schedule.trigger", "schedule.backfill", "calendar.put", "calendar.delete",
             ])
     }
 

@@ -60,7 +60,15 @@ extension Integration {
             #expect(
                 try await fixture.count("SELECT count(*) FROM scheduler.audit_log WHERE action = 'instance_drained'")
                     == 1)
+            // Asked again, it asks the member again, and only once that is gone it is done.
+            let repeated = try await fixture.ask("system.drain", #"{"instance":"ghost","request_id":"ghost-1"}"#)
+            #expect(repeated["error"]?["err_code"]?.int64 == 50504)
             try await fixture.database.execute(script: "DELETE FROM scheduler.instances WHERE id = '\(ghost)'")
+            let gone = try await fixture.administer("system.drain", #"{"instance":"ghost","request_id":"ghost-1"}"#)
+            #expect(gone["instance"]?["instance"]?.string == ghost)
+            #expect(
+                try await fixture.count("SELECT count(*) FROM scheduler.audit_log WHERE action = 'instance_drained'")
+                    == 1)
         }
 
         @Test(
@@ -144,6 +152,70 @@ extension Integration {
             #expect(
                 try await RuleSystem.running.fixture.refused(
                     "audit.list", Array(body.utf8), subject: "scheduler.admin.audit.list") == expected)
+        }
+
+        @Test("A request without a reply subject is carried out")
+        func noReply() async throws {
+            let fixture = try await RuleSystem.running.fixture
+            let body = #"{"namespace":"unasked","max_schedules":7,"actor":"ann"}"#
+            _ = try fixture.client.publish(try Subject("scheduler.admin.namespace.limits"), payload: Array(body.utf8))
+            let limits = "SELECT count(*) FROM scheduler.namespaces WHERE namespace = 'unasked' AND max_schedules = 7"
+            #expect(await fixture.waits(until: limits, is: 1))
+            let told = try await entries(#"{"namespace":"unasked"}"#, fixture)
+            #expect(told.map { $0["actor"]?.string } == ["ann"])
+        }
+
+        @Test(
+            "A revocation that comes again before its first reply was whole is looked at again, and names what is in flight"
+        )
+        func revokedAgain() async throws {
+            let fixture = try await RuleSystem.running.fixture
+            // No stream takes it: what is triggered waits.
+            try await fixture.administer("target.allow", #"{"namespace":"again","subject":"again.x"}"#)
+            let body = #""schedule_type":"interval","interval_seconds":3600,"target_command":"again.x""#
+            try await fixture.done("schedule.create", #"{"name":"a",\#(body)}"#, in: "again")
+            let fired = try await fixture.done("schedule.trigger", #"{"name":"a"}"#, in: "again")
+            let id = try #require(fired["execution"]?["id"]?.string)
+            let revoke = #"{"namespace":"again","subject":"again.x","request_id":"again-1"}"#
+            let first = try await fixture.administer("target.revoke", revoke)
+            #expect(first.items("in_flight").compactMap(\.string) == [id])
+            // As it was remembered with the change, by an instance that died then.
+            try await fixture.database.execute(
+                script: """
+                    UPDATE scheduler.requests SET reply = convert_to(
+                        replace(convert_from(reply, 'UTF8'), ',"in_flight":["\(id)"]', ''), 'UTF8')
+                    WHERE request_id = 'again-1'
+                    """)
+            let length = "SELECT length(reply) FROM scheduler.requests WHERE request_id = 'again-1'"
+            #expect(try await fixture.count(length) < first.bytes.count)
+            #expect(try await fixture.administer("target.revoke", revoke).bytes.elementsEqual(first.bytes))
+            #expect(try await fixture.count(length) == first.bytes.count)
+            try await fixture.done("execution.cancel", #"{"id":"\#(id)"}"#, in: "again")
+            let open = "SELECT count(*) FROM scheduler.executions WHERE id = '\(id)' AND state = 'claimed'"
+            #expect(await fixture.waits(until: open, is: 0))
+        }
+
+        @Test(
+            "An import allows no more targets than commands may: what is too many is a conflict, the others are put back"
+        )
+        func importsTargets() async throws {
+            let fixture = try await RuleSystem.running.fixture
+            try await fixture.database.execute(
+                script: """
+                    INSERT INTO scheduler.targets (created_at, namespace, subject, delivery)
+                    SELECT now(), 'full', 'full.' || n, '{core}' FROM generate_series(1, 1000 - 1
+                        - (SELECT count(*)::int FROM scheduler.targets)) n
+                    """)
+            let records = ["full.a", "full.b"].map {
+                #"{"kind":"target","namespace":"full","subject":"\#($0)","delivery":["core"],"created_at":"2026-01-01T00:00:00Z"}"#
+            }.joined(separator: ",")
+            let reply = try await fixture.administer("data.import", #"{"records":[\#(records)]}"#)
+            #expect(reply["import"]?["imported"]?.int64 == 1 && reply["import"]?["conflict"]?.int64 == 1)
+            let conflict = try #require(reply.items("results").first)
+            #expect(conflict["key"]?.string == "full/full.b")
+            #expect(conflict["reason"]?.string?.contains("1000") == true)
+            #expect(try await fixture.count("SELECT count(*) FROM scheduler.targets") == 1000)
+            try await fixture.database.execute(script: "DELETE FROM scheduler.targets WHERE namespace = 'full'")
         }
 
         @Test("What an import puts back is in the audit log, with what was and what is")

@@ -69,11 +69,12 @@ extension Integration {
             #expect(paused.schedule["state"]?.string == "paused" && paused.schedule["version"]?.int64 == 2)
             #expect(paused.schedule["pause_reason"]?.string == "freeze" && paused.schedule["priority"]?.int64 == 1)
             #expect(paused.schedule["next_fire_at"] == nil)
+            // The second says nothing, and makes no version.
             for fields in [#""description":"x""#, #""paused":null"#, #""interval_seconds":7200,"paused":true"#] {
                 #expect(try await update(fields).schedule["state"]?.string == "paused")
             }
             let resumed = try await update(#""description":"y","paused":false"#)
-            #expect(resumed.schedule["state"]?.string == "active" && resumed.schedule["version"]?.int64 == 6)
+            #expect(resumed.schedule["state"]?.string == "active" && resumed.schedule["version"]?.int64 == 5)
             #expect(resumed.schedule["pause_reason"] == nil && resumed.schedule["description"]?.string == "y")
             #expect(resumed.schedule["next_fire_at"]?.string == resumed.schedule.items("next_fires").first?.string)
             #expect(resumed.schedule["next_fire_at"]?.string != created.schedule["next_fire_at"]?.string)
@@ -85,7 +86,7 @@ extension Integration {
             #expect(
                 try await fixture.events(of: created.id) == [
                     "schedule created", "schedule updated", "schedule paused", "schedule updated", "schedule updated",
-                    "schedule updated", "schedule updated", "schedule resumed", "schedule updated",
+                    "schedule updated", "schedule resumed", "schedule updated",
                 ])
         }
 

@@ -67,6 +67,8 @@ extension Integration {
                 ),
                 ("schedule.create", #"{\#(far),"priority":"5"}"#, "10424 /priority"),
                 ("schedule.create", #"{\#(far),"if_version":0,"priority":10}"#, "10426 /if_version /priority"),
+                ("schedule.create", #"{\#(far),"if_version":1,"tags":1}"#, "10422 /if_version /tags"),
+                ("schedule.validate", #"{\#(far),"if_version":1}"#, "10427 /if_version"),
                 (
                     "schedule.create",
                     #"{"schedule_type":"cron","cron_expression":"0 0 30 2 *","target_command":"demo.a"}"#,

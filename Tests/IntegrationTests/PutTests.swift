@@ -58,6 +58,34 @@ extension Integration {
                 ])
         }
 
+        @Test(
+            "An update that says what is so already changes nothing and says so; it is held against if_version all the same"
+        )
+        func updatesNothing() async throws {
+            let fixture = try await SharedSystem.running.fixture
+            let created = try await fixture.done(
+                "schedule.create", #"{"name":"u",\#(Self.far),"metadata":{"a":"1","b":"2"}}"#, in: "same")
+            func update(_ fields: String) async throws -> String {
+                let reply = try await fixture.done("schedule.update", #"{"name":"u",\#(fields)}"#, in: "same")
+                let (changed, version) = (reply["changed"]?.bool, reply.schedule["version"]?.int64)
+                return "\(changed.map { "\($0)" } ?? "?") \(version ?? -1) \(reply.schedule["state"]?.string ?? "?")"
+            }
+            for same in [
+                #""priority":5"#, #""tags":null,"paused":false"#, #""metadata":{"b":"2","a":"1"},"if_version":1"#,
+            ] { #expect(try await update(same) == "false 1 active") }
+            let entries = "SELECT count(*) FROM scheduler.audit_log WHERE namespace = 'same'"
+            #expect(try await fixture.count(entries) == 1)
+            #expect(
+                try await fixture.refused("schedule.update", #"{"name":"u","priority":5,"if_version":2}"#, in: "same")
+                    == "20410")
+            #expect(try await update(#""paused":true"#) == "true 2 paused")
+            #expect(try await update(#""paused":true"#) == "false 2 paused")
+            #expect(try await update(#""priority":6"#) == "true 3 paused")
+            #expect(await fixture.waits(until: "SELECT count(*) FROM scheduler.outbox", is: 0))
+            #expect(
+                try await fixture.events(of: created.id) == ["schedule created", "schedule paused", "schedule updated"])
+        }
+
         @Test("A payload is bytes: another space is another payload")
         func payloadIsBytes() async throws {
             let fixture = try await TwoInstances.running.fixture

@@ -24,6 +24,28 @@ struct FireDifferenceTests {
         }
     }
 
+    @Test("What is due at another time is moved; each difference is listed in its order, for 2,000 random pairs")
+    func tellsWhatIsMoved() {
+        func random() -> [ForeseenFire] {
+            Self.random().map {
+                ForeseenFire(scheduledFor: $0, dueAt: $0.adding(milliseconds: Int64.random(in: 0...1)))
+            }
+        }
+        for _ in 0..<2000 {
+            let (left, right) = (random(), random())
+            let difference = FireDifference(before: left, after: right, through: .latest)
+            let old = Dictionary(uniqueKeysWithValues: left.map { ($0.scheduledFor, $0.dueAt) })
+            let new = Dictionary(uniqueKeysWithValues: right.map { ($0.scheduledFor, $0.dueAt) })
+            let both = Set(old.keys).union(new.keys).sorted()
+            #expect(difference.moved == both.count { old[$0] != nil && new[$0] != nil && old[$0] != new[$0] })
+            #expect(difference.compared == both.count)
+            let changed = both.filter { old[$0] != new[$0] }.prefix(FireDifference.mostListed)
+            #expect(difference.changed.map(\.scheduledFor) == Array(changed))
+            #expect(difference.changed.map(\.dueBefore) == changed.map { old[$0] })
+            #expect(difference.changed.map(\.dueAfter) == changed.map { new[$0] })
+        }
+    }
+
     private static func random() -> [Instant] {
         instants(Set((0..<Int.random(in: 0...150)).map { _ in Int.random(in: 0...200) }).sorted())
     }

@@ -14,6 +14,7 @@ from catalogue import COMMANDS, is_changing
 from discovery import HELP, MICRO
 from events import EVENTS, HEADERS, event_schema
 from parts import BASE, closed
+from rehearsals import REHEARSALS
 from replies import DEFINITIONS, REHEARSAL
 
 FOLDER = Path(__file__).resolve().parent.parent
@@ -47,8 +48,11 @@ def reply(name, members, optional):
     noun, verb = name.split(".")[-2:]
     kind = {"type": {"const": f"io.carillon.v1.{noun}_{verb}_response"}}
     if name in COMMANDS and is_changing(name):
-        optional = [*optional, *(part for part in REHEARSAL if part not in members)]
-        members = members | REHEARSAL
+        rehearsal = REHEARSAL
+        if name in REHEARSALS:
+            rehearsal = {"dry_run": REHEARSAL["dry_run"]} | REHEARSALS[name]
+        optional = [*optional, *(part for part in rehearsal if part not in members)]
+        members = members | rehearsal
     return {"oneOf": [closed(kind | members, optional, "it was done"),
                       closed(kind | {"error": {"$ref": "#/definitions/error"}}, text="it was not done")]}
 

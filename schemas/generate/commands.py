@@ -56,14 +56,15 @@ DEFINITION_OR_REFERENCE = {
 COMMANDS = {
     "schedule.create": (
         record(wanted_fields() | {"paused": nullable(boolean("the state to start in", default=False))}
-               | {name: nullable(schema) for name, schema in OPTIONS.items()},
+               | {name: nullable(schema) for name, schema in UNVERSIONED.items()},
                ["schedule_type", "target_command"], allOf=timing_rules()),
         {"schedule": ref("schedule"), "warnings": WARNINGS}, ["warnings"]),
     "schedule.get": (request(REFERENCE, **EITHER), {"schedule": ref("schedule")}, []),
     "schedule.update": (
         request({"id": REFERENCE["id"]} | FIELDS | {
             "paused": boolean("true pauses it, false resumes it; left out or null it stays as it is")},
-            options=OPTIONS, **EITHER), SCHEDULE_REPLY, IF_ANY),
+            options=OPTIONS, **EITHER),
+        SCHEDULE_REPLY | {"changed": boolean("false: it said that already, and nothing was done")}, IF_ANY),
     "schedule.resume": (
         request(REFERENCE | {"catch_up": boolean("what passed is made up by the misfire policy", default=False)},
                 options=OPTIONS, **EITHER),

@@ -51,10 +51,10 @@ COMMANDS = {
         SCHEDULE_REPLY | {"changed": boolean(), "outcome": choice("unchanged", "created", "updated")}, IF_ANY),
     "schedule.validate": (
         {"type": "object", "if": {"required": ["schedules"], "properties": {"schedules": {"not": {"type": "null"}}}},
-         "then": record({"schedules": ITEMS} | {name: nullable(schema) for name, schema in OPTIONS.items()},
+         "then": record({"schedules": ITEMS} | {name: nullable(schema) for name, schema in UNVERSIONED.items()},
                         ["schedules"]),
          "else": record(DEFINITION["properties"] | {"schedules": {"type": "null"}} | {
-             name: nullable(schema) for name, schema in OPTIONS.items()}, REQUIRED, allOf=timing_rules())},
+             name: nullable(schema) for name, schema in UNVERSIONED.items()}, REQUIRED, allOf=timing_rules())},
         {"valid": boolean(const=True), "schedule": ref("schedule"), "schedules": array(closed(
             {"index": integer("", 0), "name": NAME, "next_fire_at": instant()}, ["next_fire_at"])),
          "warnings": WARNINGS}, ["schedule", "schedules"]),

@@ -70,7 +70,7 @@ final class CalendarCache: Sendable {
     }
 
     /// A calendar that was read a moment ago never replaces a newer one.
-    private func keep(_ view: CalendarView) {
+    func keep(_ view: CalendarView) {
         let key = Key(namespace: view.namespace, name: view.name)
         let isKnown = generations.withLock { generations in
             guard let entry = generations.young[key] ?? generations.old[key] else { return false }

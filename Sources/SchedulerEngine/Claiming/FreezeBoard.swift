@@ -10,7 +10,7 @@ import Synchronization
 /// that begins after a freeze was committed acts without it, on any instance.
 package final class FreezeBoard: Sendable {
     /// How long a freeze is known after its end: what it held and nobody released since is not late for that time.
-    static let memory: Int64 = 7 * 86_400_000
+    package static let memory: Int64 = 7 * 86_400_000
 
     private let state = Mutex<(epoch: Int64?, freezes: [Freeze])>((nil, []))
 

@@ -2,6 +2,7 @@ import PostgresClient
 import Recurrence
 package import SchedulerCore
 package import SchedulerStore
+package import SchedulerWire
 
 /// Turns stored schedules into ones that can be fired, and keeps them.
 package final class ScheduleCompiler: Sendable {
@@ -23,6 +24,16 @@ package final class ScheduleCompiler: Sendable {
 
     /// One that keeps nothing of what this one keeps.
     package func apart() -> ScheduleCompiler { ScheduleCompiler(zones: zones, rules: targetRules) }
+
+    /// One that keeps nothing of what this one keeps, and knows a calendar as it would be: what is stored of it is older.
+    package func apart(knowing calendar: CalendarView) -> ScheduleCompiler {
+        let compiler = apart()
+        compiler.calendars.keep(calendar)
+        return compiler
+    }
+
+    /// One that keeps nothing of what this one keeps, and goes by other rules.
+    package func apart(under rules: TargetRules) -> ScheduleCompiler { ScheduleCompiler(zones: zones, rules: rules) }
 
     /// The zones' rules are others from now on, for what is kept too.
     package func zonesChanged() { compiled.removeAll() }
