@@ -13,6 +13,8 @@ struct AuditCommands: Sendable {
 
     /// A reply must fit a message: the page ends where its entries reach this, whatever `limit` says.
     private static let mostBytes = 512 << 10
+    /// So many bytes of what was and what is are read for the fields that differ.
+    private static let mostCompared = 8 << 20
 
     /// Of the requester's namespace.
     func list(_ request: CommandRequest) async throws -> ReplyMembers {
@@ -35,6 +37,7 @@ struct AuditCommands: Sendable {
         let isFull = body.bool("full") ?? false
         let wanted = body.auditFilter()
         try body.finish()
+        let mostBytes = min(Self.mostBytes, mostMessageBytes / 2)
         let page = try await session.list { connection in
             var filter = wanted
             if case .id(let id) = reference {
@@ -45,9 +48,9 @@ struct AuditCommands: Sendable {
                 guard let found else { throw notFound(reference, in: namespace) }
                 filter.schedule = found.id
             }
-            return try await AuditList.page(filter, in: namespace, on: connection)
+            return try await AuditList.page(
+                filter, in: namespace, bytes: isFull ? mostBytes : Self.mostCompared, on: connection)
         }
-        let mostBytes = min(Self.mostBytes, mostMessageBytes / 2)
         return { writer in
             var next = page.next
             writer.name("entries")

@@ -17,6 +17,8 @@ struct DataCommands: Sendable {
     private static let frame = 8192
     /// What is left out is named, each by less than this.
     private static let omissionBytes = 1024
+    /// Records that are read at once: a page may be full with one of them.
+    private static let portion = 50
 
     /// Where an export goes on: a kind, and the key of its last record.
     fileprivate struct Cursor {
@@ -101,7 +103,7 @@ struct DataCommands: Sendable {
         let room = mostMessageBytes - Self.frame
         var place = start
         while true {
-            let wanted = limit - page.records.count
+            let wanted = min(limit - page.records.count, Self.portion)
             let found = try await BackupTable.page(
                 of: place.kind, after: place.key, in: namespace, limit: wanted, on: connection)
             for (key, record) in found.records {

@@ -164,6 +164,29 @@ package enum AuditList {
         return Page(entries: entries, next: entries.count == filter.limit ? entries.last?.place : floor)
     }
 
+    /// Entries that are read at once.
+    private static let portion = 25
+
+    /// The same, read a few entries at a time: the page ends where what they keep of what was and what is has so many
+    /// bytes.
+    package static func page(
+        _ filter: Filter, in namespace: Namespace?, bytes most: Int, on runner: some StatementRunner
+    ) async throws -> Page {
+        var part = filter
+        var entries: [Entry] = []
+        var bytes = 0
+        while true {
+            part.limit = min(portion, filter.limit - entries.count)
+            let page = try await page(part, in: namespace, on: runner)
+            entries += page.entries
+            bytes += page.entries.reduce(0) { $0 + ($1.entry.before?.count ?? 0) + ($1.entry.after?.count ?? 0) }
+            // A short one has looked at a whole stretch.
+            guard page.entries.count == part.limit, entries.count < filter.limit, bytes < most, let next = page.next
+            else { return Page(entries: entries, next: page.next) }
+            part.before = next
+        }
+    }
+
     private static func entry(of row: PostgresRow) throws(PostgresError) -> Entry {
         let (id, microseconds) = (try row.int64(0), try row.int64(1))
         var entry = AuditEntry(

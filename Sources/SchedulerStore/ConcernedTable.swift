@@ -87,7 +87,7 @@ package enum ConcernedTable {
     /// How many schedules are held against a namespace's limits.
     package static let mostMeasured = 1000
 
-    /// Index `schedules_namespace`, in its order. The length of a payload is known without reading it.
+    /// Index `schedules_namespace`, in its order. Of a payload only its length leaves the server.
     static let measuredStatement = Statement(
         "concerned_measured",
         """

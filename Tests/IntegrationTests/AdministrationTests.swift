@@ -141,6 +141,29 @@ extension Integration {
             #expect(seen == seen.sorted(by: >) && Set(seen).count == seen.count && seen.count == count)
         }
 
+        @Test("A page of long entries ends before the limit, and the next ones have the rest, each once")
+        func longEntries() async throws {
+            let fixture = try await RuleSystem.running.fixture
+            let large = #""command_payload":"\#(String(repeating: "x", count: 300_000))""#
+            let core = #""target_command":"demo.long","delivery":"core""#
+            try await fixture.done(
+                "schedule.create",
+                #"{"name":"l","schedule_type":"interval","interval_seconds":3600,\#(core),\#(large)}"#,
+                in: "long")
+            for step in 1...30 {
+                try await fixture.done("schedule.update", #"{"name":"l","description":"\#(step)"}"#, in: "long")
+            }
+            var (sizes, seen, cursor): ([Int], [Int64], String?) = ([], [], nil)
+            repeat {
+                let more = cursor.map { #","cursor":"\#($0)""# } ?? ""
+                let page = try await fixture.administer("audit.list", #"{"namespace":"long","limit":100\#(more)}"#)
+                sizes.append(page.items("entries").count)
+                seen += page.items("entries").compactMap { $0["version"]?.int64 }
+                cursor = page["next_cursor"]?.string
+            } while cursor != nil
+            #expect(sizes == [25, 6] && seen == (1...31).reversed())
+        }
+
         @Test(
             "What admin.audit.list refuses",
             arguments: [
