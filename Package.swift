@@ -58,7 +58,7 @@ let package = Package(
 
         // The faces of the system's libraries and files; they know nothing of scheduling.
         module("ZoneData", ["Recurrence"]),
-        module("NATSClient", ["CLinux", "CNATS"]),
+        module("NATSClient", ["CLinux", "CNATS", heap]),
         module("KeyValueLock", ["NATSClient"]),
         module("PostgresClient", ["CPostgres"]),
         module("Migrations", ["PostgresClient"]),
@@ -142,8 +142,8 @@ let package = Package(
         .testTarget(
             name: "FaultTests",
             dependencies: [
-                "carillon", "ServiceFixture", "LocalServers", "JSONText", "NATSClient", "PostgresClient",
-                "Recurrence", "SchedulerCore", "SchedulerEngine", "TestSupport",
+                "carillon", "ServiceFixture", "LocalServers", "JSONText", "KeyValueLock", "Migrations", "NATSClient",
+                "PostgresClient", "Recurrence", "SchedulerCore", "SchedulerEngine", "SchedulerStore", "TestSupport",
             ], swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]

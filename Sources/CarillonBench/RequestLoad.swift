@@ -46,7 +46,7 @@ struct RequestLoad {
 struct CommandFloor {
     private static let subject = "floor.command"
     private static let insert = Statement(
-        "floor_command", "INSERT INTO floor_commands (body) VALUES ($1)", types: [.text])
+        "floor_command", "INSERT INTO public.floor_commands (body) VALUES ($1)", types: [.text])
     private static let body = String(repeating: "x", count: 1200)
 
     private let fixture: ServiceFixture
@@ -56,7 +56,8 @@ struct CommandFloor {
     init(fixture: ServiceFixture) async throws {
         self.fixture = fixture
         try await fixture.database.execute(
-            script: "CREATE TABLE floor_commands (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, body text)",
+            script:
+                "CREATE TABLE public.floor_commands (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, body text)",
             deadline: .now + .seconds(10))
         pool = PostgresPool(
             try PostgresConfiguration(await fixture.postgres.url(database: "carillon")), size: 4, maximumWaiters: 1024)

@@ -15,7 +15,7 @@ import Synchronization
 /// count starts anew after every break of the watch, and only the server's word (a change or a heartbeat, every 0.5 s)
 /// moves it on. So an outage of NATS makes nobody take over.
 ///
-/// The holder renews each quarter of the lease, and trusts itself until (start of the last renewal that was confirmed)
+/// The holder renews each quarter of the lease, each twentieth while that fails, and trusts itself until (start of the last renewal that was confirmed)
 /// + lease − margin, the margin being a fifth of the lease.
 ///
 /// ## What can go wrong

@@ -113,9 +113,10 @@ package struct LockMachine: Sendable, Equatable {
         case .epochIssued(let epoch): return epochIssued(epoch)
         case .created(let revision, let startedAt): return created(revision, startedAt)
         case .epochFailed, .createFailed: return backToWaiting(now, pause)
-        case .renewed(let revision, let startedAt): return renewed(revision, startedAt)
+        case .renewed(let revision, let startedAt): return renewed(revision, startedAt, now)
         case .renewRefused: return loseHolding()
-        case .renewUnknown, .tick: break
+        case .renewUnknown: retrySoon(now)
+        case .tick: break
         case .extend: hasten(now)
         case .release: return release()
         }
@@ -155,6 +156,16 @@ package struct LockMachine: Sendable, Equatable {
             replace(next)
             return [.renew(next)]
         case .askingEpoch, .creating, .ended: return []
+        }
+    }
+
+    /// An election takes a good part of a lease: the first renewal after it must not come too late.
+    private mutating func retrySoon(_ now: Int64) {
+        switch phase {
+        case .confirming(var holding), .held(var holding):
+            holding.nextRenewal = min(holding.nextRenewal, now + settings.renewEvery / 5)
+            replace(holding)
+        default: break
         }
     }
 
@@ -204,12 +215,16 @@ package struct LockMachine: Sendable, Equatable {
         }
     }
 
-    private mutating func renewed(_ revision: UInt64, _ startedAt: Int64) -> [Action] {
+    private mutating func renewed(_ revision: UInt64, _ startedAt: Int64, _ now: Int64) -> [Action] {
         switch phase {
         case .confirming(var holding), .held(var holding):
+            let trustUntil = startedAt + settings.lease - settings.margin
+            // Where only the revision was learnt, nothing is gained yet.
+            let isGain = trustUntil > holding.trustUntil
             holding.revision = revision
-            holding.trustUntil = max(holding.trustUntil, startedAt + settings.lease - settings.margin)
+            holding.trustUntil = max(holding.trustUntil, trustUntil)
             replace(holding)
+            if !isGain { retrySoon(now) }
         default: break
         }
         return []

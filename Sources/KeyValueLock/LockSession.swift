@@ -214,9 +214,9 @@ final class LockSession: Sendable {
         } catch {
             guard error.code == .conflict else { return .renewUnknown }
             // An earlier renewal without an answer may have been stored: this key has no other writer.
-            guard let entry = try? await lock.bucket.get(key), LockValue(entry.value)?.owner == lock.owner else {
-                return .renewRefused
-            }
+            let entry: BucketEntry?
+            do throws(NATSError) { entry = try await lock.bucket.get(key) } catch { return .renewUnknown }
+            guard let entry, LockValue(entry.value)?.owner == lock.owner else { return .renewRefused }
             // Only the revision is learnt; the trust stays as it was until the next renewal is confirmed.
             return .renewed(revision: entry.revision, startedAt: startedAt - lock.lease.nanoseconds)
         }

@@ -216,19 +216,26 @@ extension BucketWatch {
 /// `$JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time>.<pending>`; newer servers put domain and
 /// account between the first two and the stream.
 struct Delivery {
+    /// How often the message was delivered, this time included.
+    let deliveries: UInt64
     let streamSequence: UInt64
     let consumerSequence: UInt64
+    /// Nanoseconds since 1970.
+    let storedAt: Int64
     let pending: UInt64
 
     init?(ackSubject: String) {
         let tokens = ackSubject.split(separator: ".")
         let shift = tokens.count >= 11 ? 2 : 0
         guard tokens.count >= 9 + shift, tokens[0] == "$JS", tokens[1] == "ACK",
-            let streamSequence = UInt64(tokens[5 + shift]), let consumerSequence = UInt64(tokens[6 + shift]),
+            let deliveries = UInt64(tokens[4 + shift]), let streamSequence = UInt64(tokens[5 + shift]),
+            let consumerSequence = UInt64(tokens[6 + shift]), let storedAt = Int64(tokens[7 + shift]),
             let pending = UInt64(tokens[8 + shift])
         else { return nil }
+        self.deliveries = deliveries
         self.streamSequence = streamSequence
         self.consumerSequence = consumerSequence
+        self.storedAt = storedAt
         self.pending = pending
     }
 }

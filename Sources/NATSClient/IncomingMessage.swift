@@ -27,6 +27,9 @@ package struct IncomingMessage: ~Copyable {
         return String(cString: value)
     }
 
+    /// All headers, copied.
+    var headers: [NATSMessage.Header] { NATSMessage.headers(of: message) }
+
     /// Whether libnats holds no further message for this subscription: the moment to pass a batch on.
     package var isLastOfBurst: Bool { Self.isIdle(subscription) }
 
@@ -71,7 +74,7 @@ package struct NATSMessage: Sendable {
     /// The status line's number, such as 503 or 404.
     package var status: Int? { header("Status").flatMap { Int($0) } }
 
-    private static func headers(of message: OpaquePointer) -> [Header] {
+    static func headers(of message: OpaquePointer) -> [Header] {
         var keys: UnsafeMutablePointer<UnsafePointer<CChar>?>?
         var count: Int32 = 0
         guard natsMsgHeader_Keys(message, &keys, &count) == NATS_OK, let keys else { return [] }

@@ -68,12 +68,26 @@ package struct JetStreamAPI: Sendable {
         try await message(in: stream, #"{"last_by_subj":\#(jsonString(subject.description))}"#)
     }
 
+    /// The last message whose subject matches, read from the stream's leader.
+    /// - Throws: `.keyNotFound` when there is none.
+    package func lastMessage(
+        in stream: String, matching filter: SubjectFilter
+    ) async throws(NATSError) -> StoredMessage {
+        try await message(in: stream, #"{"last_by_subj":\#(jsonString(filter.description))}"#)
+    }
+
     /// The first message from a sequence on whose subject matches.
     /// - Throws: `.keyNotFound` when there is none.
     package func nextMessage(
         in stream: String, on filter: SubjectFilter, from sequence: UInt64
     ) async throws(NATSError) -> StoredMessage {
         try await message(in: stream, #"{"seq":\#(sequence),"next_by_subj":\#(jsonString(filter.description))}"#)
+    }
+
+    /// Takes one message out of a stream; its place stays empty.
+    /// - Throws: `.jetStream` where there is none.
+    package func deleteMessage(in stream: String, sequence: UInt64) async throws(NATSError) {
+        _ = try await request("STREAM.MSG.DELETE.\(stream)", body: Array(#"{"seq":\#(sequence)}"#.utf8))
     }
 
     /// Never `$JS.API.DIRECT.GET`: replicas answer that, and may be behind.

@@ -8,6 +8,10 @@ package struct PulledMessage: Sendable {
     /// Counts the deliveries of this consumer, repeated ones included, without gaps: one that is missing was lost on the
     /// way.
     package let consumerSequence: UInt64
+    /// How often it was delivered, to whomever, this time included.
+    package let deliveries: UInt64
+    /// When the stream took it, by the server's clock: nanoseconds since 1970.
+    package let storedAt: Int64
 
     /// Nil for what no consumer delivered.
     init?(_ message: NATSMessage) {
@@ -15,6 +19,8 @@ package struct PulledMessage: Sendable {
         self.message = message
         streamSequence = place.streamSequence
         consumerSequence = place.consumerSequence
+        deliveries = place.deliveries
+        storedAt = place.storedAt
     }
 }
 
@@ -32,8 +38,9 @@ package enum PullEvent: Sendable {
 /// worked on. Plain requests; libnats' own JetStream client is not used.
 ///
 /// One pull is out at a time, so that messages come in the order in which the server delivers them. A pull that the
-/// server forgot (a restart, a lost connection) is noticed by its silence.
-package final class PullConsumer: Sendable {
+/// server forgot is noticed by its silence. A lost connection may have taken acknowledgements with it, whose messages the
+/// server keeps back until their time is up: the consumer is broken, as a new one has them at once.
+package final class PullConsumer: ConnectionObserver {
     /// Messages in one pull; the next is asked for when half of them are left. A reader holds one and a half batches.
     private static let batch = 100
     private static let expiry = Duration.seconds(2)
@@ -48,6 +55,8 @@ package final class PullConsumer: Sendable {
         var waiting = 0
         /// When the pull under way was sent, or last answered.
         var heardAt: Int64 = 0
+        /// No further pull is sent; the one under way may yet bring something.
+        var isFinishing = false
     }
 
     private let connection: NATSConnection
@@ -71,11 +80,18 @@ package final class PullConsumer: Sendable {
             self?.receive(NATSMessage(copying: message), isStatus: message.subject.elementsEqual(own))
         }
         subscription.withLock { $0 = subscribed }
+        connection.observers.add(self)
     }
+
+    func linkWasLost() { feed.yield(.broken("the connection was lost")) }
+
+    func connectionWasClosed() { linkWasLost() }
+
+    func tick(_: Int64) {}
 
     /// Keeps pulls under way until it is cancelled. The reader's events come from here.
     package func run() async {
-        while !Task.isCancelled {
+        while !Task.isCancelled, !state.withLock({ $0.isFinishing && $0.outstanding == 0 }) {
             pull()
             feed.yield(.tick)
             let silence = state.withLock { $0.outstanding > 0 ? MonotonicClock.now() - $0.heardAt : 0 }
@@ -85,6 +101,10 @@ package final class PullConsumer: Sendable {
         close()
     }
 
+    /// Pulls no more. The events end when the pull under way has ended: what is on its way meets a reader, and need not
+    /// wait until the server believes it lost.
+    package func finish() { state.withLock { $0.isFinishing = true } }
+
     /// The reader has taken a delivery off the stream of events.
     package func took() {
         state.withLock { $0.waiting -= 1 }
@@ -92,9 +112,17 @@ package final class PullConsumer: Sendable {
     }
 
     /// Tells the server that a message is done with. One that gets lost is made up for when the message comes again.
-    package func acknowledge(_ delivery: PulledMessage) {
+    package func acknowledge(_ delivery: PulledMessage) { answer(delivery, "+ACK") }
+
+    /// Gives a message back: it is delivered again, to anybody, after a pause. Where the word gets lost, it is after the
+    /// consumer's time for an acknowledgement.
+    package func giveBack(_ delivery: PulledMessage, for pause: Duration) {
+        answer(delivery, #"-NAK {"delay":\#(pause.nanoseconds)}"#)
+    }
+
+    private func answer(_ delivery: PulledMessage, _ word: String) {
         guard let reply = delivery.message.reply, let subject = try? Subject(reply) else { return }
-        _ = try? connection.publish(subject, payload: Array("+ACK".utf8))
+        _ = try? connection.publish(subject, payload: Array(word.utf8))
     }
 
     private func close() {
@@ -104,7 +132,7 @@ package final class PullConsumer: Sendable {
 
     private func pull() {
         let isDue = state.withLock { state in
-            guard state.outstanding == 0, state.waiting <= Self.batch / 2 else { return false }
+            guard state.outstanding == 0, state.waiting <= Self.batch / 2, !state.isFinishing else { return false }
             state.outstanding = Self.batch
             state.heardAt = MonotonicClock.now()
             return true

@@ -15,6 +15,8 @@ package struct FireValues: Sendable {
         package var zone = ZoneRules.utc
         /// Of a name that stands twice, the last counts.
         package var metadata: [(name: String, value: String)] = []
+        /// Messages drive it: a template may show the one that it fires for.
+        package var hasEvent = false
 
         package init() {}
     }
@@ -28,6 +30,8 @@ package struct FireValues: Sendable {
     package var missedCount: Int64 = 0
     package var scheduledFor: Instant
     package var dueAt: Instant
+    /// The message that it fires for; nil where somebody triggers an `event` schedule by hand.
+    package var event: EventValues?
 
     package init(_ common: Common, scheduledFor: Instant, dueAt: Instant) {
         self.common = common

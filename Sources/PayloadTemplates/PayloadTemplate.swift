@@ -31,8 +31,9 @@ package struct PayloadTemplate: Sendable {
     /// - Parameters:
     ///   - payload: one JSON text.
     ///   - metadata: the names of the schedule's own pairs that have no '.' in them may be shown.
-    package init(_ payload: JSONValue, metadata: [String]) throws(Refusal) {
-        var compiler = Compiler(metadata: Set(metadata))
+    ///   - hasEvent: what a message said may be shown.
+    package init(_ payload: JSONValue, metadata: [String], hasEvent: Bool = false) throws(Refusal) {
+        var compiler = Compiler(metadata: Set(metadata), hasEvent: hasEvent)
         compiler.write(payload, at: .root)
         if compiler.tags > Self.mostTags {
             compiler.problems.append(
@@ -44,12 +45,12 @@ package struct PayloadTemplate: Sendable {
     }
 
     /// - Parameter text: what may be no JSON at all.
-    package init(_ text: [UInt8], metadata: [String]) throws(Refusal) {
+    package init(_ text: [UInt8], metadata: [String], hasEvent: Bool = false) throws(Refusal) {
         let payload: JSONValue
         do { payload = try JSONValue.parse(text) } catch {
             throw Refusal(problems: [Problem(pointer: JSONPointer(error.pointer) ?? .root, message: error.message)])
         }
-        try self.init(payload, metadata: metadata)
+        try self.init(payload, metadata: metadata, hasEvent: hasEvent)
     }
 
     /// The payload of one fire. The same values give the same bytes.
@@ -72,7 +73,9 @@ package struct PayloadTemplate: Sendable {
         for opening in openings {
             bytes += 2 + opening.string.literalBytes
             for name in opening.string.shown {
-                bytes += TemplateVariable(rawValue: name)?.mostBytes(in: common) ?? Self.mostBytes(of: name, common)
+                bytes +=
+                    TemplateVariable(rawValue: name)?.mostBytes(in: common) ?? EventVariable.mostBytes(of: name)
+                    ?? Self.mostBytes(of: name, common)
             }
         }
         return bytes
@@ -87,12 +90,16 @@ package struct PayloadTemplate: Sendable {
     /// Writes the skeleton. As deep as the payload, which its parser has bounded.
     private struct Compiler: ~Copyable {
         let metadata: Set<String>
+        let hasEvent: Bool
         var writer = JSONWriter(capacity: 1024)
         var openings: [(offset: Int, string: TemplateString)] = []
         var problems: [Problem] = []
         var tags = 0
 
-        init(metadata: Set<String>) { self.metadata = metadata }
+        init(metadata: Set<String>, hasEvent: Bool) {
+            self.metadata = metadata
+            self.hasEvent = hasEvent
+        }
 
         mutating func write(_ value: JSONValue, at pointer: JSONPointer) {
             switch value.kind {
@@ -118,7 +125,7 @@ package struct PayloadTemplate: Sendable {
             guard TagScan.hasTags(text) else { return writer.value(text) }
             guard tags <= PayloadTemplate.mostTags else { return }
             do throws(TagScan.Fault) {
-                let string = try TemplateString(text, metadata: metadata)
+                let string = try TemplateString(text, metadata: metadata, hasEvent: hasEvent)
                 tags += string.tagCount
                 // Sets the comma that belongs before it.
                 writer.raw([])

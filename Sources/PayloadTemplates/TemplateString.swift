@@ -18,10 +18,11 @@ struct TemplateString: Sendable {
     let shown: [String]
     let tagCount: Int
 
-    init(_ text: String, metadata: Set<String>) throws(TagScan.Fault) {
+    init(_ text: String, metadata: Set<String>, hasEvent: Bool = false) throws(TagScan.Fault) {
         let scan = try TagScan(text)
         let tags = scan.tags
         for tag in tags where tag.kind != .comment && !Self.isKnown(tag.name, metadata) {
+            if hasEvent, EventVariable.isKnown(tag.name) { continue }
             throw scan.fault(tag.range.lowerBound, "there is no variable '\(tag.name.prefix(64))'")
         }
         guard tags.count <= PayloadTemplate.mostTags else {
@@ -99,7 +100,27 @@ private struct RenderedValues: MustacheParent {
 
     func child(named name: String) -> Any? {
         if name == TemplateVariable.metadata { return RenderedMetadata(pairs: values.common.metadata) }
+        if name == EventVariable.prefix { return RenderedEvent(values: values.event) }
         return TemplateVariable(rawValue: name).map { RenderedText(renderText: $0.text(of: values)) }
+    }
+}
+
+private struct RenderedEvent: MustacheParent {
+    let values: EventValues?
+
+    func child(named name: String) -> Any? {
+        if name == EventVariable.header { return RenderedHeaders(headers: values?.headers ?? []) }
+        return EventVariable(rawValue: name).map { RenderedText(renderText: values.map($0.text) ?? "") }
+    }
+}
+
+/// Their names are compared without regard to case; of one that stands twice, the first counts.
+private struct RenderedHeaders: MustacheParent {
+    let headers: [EventValues.Header]
+
+    func child(named name: String) -> Any? {
+        let wanted = name.lowercased()
+        return RenderedText(renderText: headers.first { $0.name.lowercased() == wanted }?.value ?? "")
     }
 }
 

@@ -20,6 +20,8 @@ struct AdministrationCommands: Sendable {
         Name(noun: "audit", verb: "list"): { .members(try await $0.audit.listAll($1)) },
         Name(noun: "data", verb: "export"): { .members(try await $0.data.export($1)) },
         Name(noun: "data", verb: "import"): { .whole(try await $0.data.restore($1)) },
+        Name(noun: "dlq", verb: "list"): { .members(try await $0.letters.list($1)) },
+        Name(noun: "dlq", verb: "redrive"): { .whole(try await $0.letters.redrive($1)) },
         Name(noun: "freeze", verb: "clear"): { .whole(try await $0.freezes.clear($1)) },
         Name(noun: "freeze", verb: "list"): { .members(try await $0.freezes.list($1)) },
         Name(noun: "freeze", verb: "set"): { .whole(try await $0.freezes.set($1)) },
@@ -60,6 +62,11 @@ struct AdministrationCommands: Sendable {
     }
     private var data: DataCommands {
         get throws { DataCommands(session: try engine.requireSession(), mostMessageBytes: mostMessageBytes) }
+    }
+    private var letters: DeadLetterCommands {
+        get throws {
+            DeadLetterCommands(session: try engine.requireSession(), mostMessageBytes: mostMessageBytes)
+        }
     }
     private var freezes: FreezeCommands { get throws { FreezeCommands(session: try engine.requireSession()) } }
     private var namespaces: NamespaceCommands {

@@ -27,10 +27,19 @@ struct BackfillCommand: Sendable {
     }
 
     /// The occurrences that one request fires, and what it leaves.
-    private struct Chosen {
+    private struct Chosen: Sendable {
         var instants: [Instant] = []
         var next: Instant?
         var remaining: Int64 = 0
+
+        /// Leaves what has no place and may not wait for one to another request.
+        mutating func keep(_ opening: Int, _ waiting: Int, of planner: ClaimPlanner, through end: Instant) {
+            let most = opening == .max ? opening : opening + waiting
+            guard instants.count > most, let first = instants.dropFirst(most).first else { return }
+            instants = Array(instants.prefix(most))
+            next = first
+            remaining = planner.source.count(from: first, through: end)
+        }
     }
 
     func backfill(_ request: CommandRequest) async throws -> [UInt8] {
@@ -49,6 +58,8 @@ struct BackfillCommand: Sendable {
             let held = try await context.fireable(reference, origin, isForced: isForced, in: transaction)
             let (schedule, compiled) = (held.schedule, held.compiled)
             var timer = held.timer
+            let overlap = try await context.overlap(of: compiled, isForced: isForced, in: transaction)
+            let room = try overlap.roomForMany()
             var chosen = Self.choose(stretch, of: compiled.planner)
             let waiting = context.session.publisher.backfilledLoad
             guard waiting + chosen.instants.count <= Self.mostWaiting else {
@@ -61,32 +72,43 @@ struct BackfillCommand: Sendable {
             let known = try await Self.existing(
                 chosen.instants, of: schedule.id, generation: generation, ordinal: ordinal, in: transaction)
             chosen.instants.removeAll { known.contains($0) }
+            chosen.keep(room.opening, room.waiting, of: compiled.planner, through: stretch.to)
             let fires = CommandedFires(
                 schedule: compiled, generation: generation, instance: context.session.instance, now: now,
                 origin: .backfill, kind: .backfilled)
             var change = Change()
             let executions = fires.open(
-                chosen.instants, ordinal: ordinal, trigger: .backfill, &timer, into: &change)
-            let (count, remaining) = (executions.count, chosen.remaining)
+                Array(chosen.instants.prefix(room.opening)), ordinal: ordinal, trigger: .backfill, &timer,
+                into: &change)
+            let buffered = fires.wait(
+                Array(chosen.instants.dropFirst(room.opening)), ordinal: ordinal, trigger: .backfill, into: &change)
+            let ids = executions.map(\.id) + buffered.map(\.id)
+            let (count, waits) = (ids.count, buffered.count)
             change.note("backfilled", of: schedule, options, at: now) { writer in
                 writer.member("from", stretch.from.rfc3339)
                 writer.member("to", stretch.to.rfc3339)
                 writer.member("count", count)
             }
-            let next = chosen.next
-            change.reply = { writer in
-                writer.object("backfill") { writer in
-                    writer.member("schedule_id", schedule.id.description)
-                    writer.member("from", stretch.from.rfc3339)
-                    writer.member("to", stretch.to.rfc3339)
-                    writer.member("count", count)
-                    writer.member("remaining", remaining)
-                    writer.member("next_from", ifPresent: next)
-                    guard !options.isDryRun else { return }
-                    writer.strings("execution_ids", executions.prefix(Self.mostNamed).map(\.id.description))
-                }
-            }
+            change.reply = Self.reply(stretch, of: schedule, chosen, waiting: waits, isDryRun: options.isDryRun, ids)
             return change
+        }
+    }
+
+    private static func reply(
+        _ stretch: Stretch, of schedule: Schedule, _ chosen: Chosen, waiting: Int, isDryRun: Bool, _ ids: [ExecutionID]
+    ) -> ReplyMembers {
+        { writer in
+            writer.object("backfill") { writer in
+                writer.member("schedule_id", schedule.id.description)
+                writer.member("from", stretch.from.rfc3339)
+                writer.member("to", stretch.to.rfc3339)
+                writer.member("count", ids.count)
+                writer.member("waiting", waiting)
+                writer.member("remaining", chosen.remaining)
+                writer.member("next_from", ifPresent: chosen.next)
+                guard !isDryRun else { return }
+                writer.strings("execution_ids", ids.prefix(Self.mostNamed).map(\.description))
+            }
         }
     }
 

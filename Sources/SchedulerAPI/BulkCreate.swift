@@ -54,9 +54,11 @@ extension ScheduleDefinitions {
         var room = try await NamespaceTable.hold(origin.namespace, limit: context.mostSchedules, in: transaction)
         let names = batch.drafts.compactMap { try? $0.get().schedule.definition.name }
         let taken = try await ScheduleTable.taken(names, in: origin.namespace, on: transaction)
+        let unfit = try await unfollowable(batch.drafts, in: transaction)
         let accepted = batch.drafts.enumerated().map { index, draft in
             draft.flatMap { draft -> ItemResult<ScheduleDraft> in
                 let definition = draft.schedule.definition
+                if let error = unfit[index] { return .failure(error) }
                 if taken.contains(definition.name.description) { return .failure(nameTaken(index, "is taken")) }
                 if let gone = definition.timing.constraint.calendars.first(where: missing.contains) {
                     return .failure(calendarNotFound(gone, in: origin.namespace))
@@ -82,6 +84,26 @@ extension ScheduleDefinitions {
             writer.results(results, fitting: most)
         }
         return change
+    }
+}
+
+extension ScheduleDefinitions {
+    /// Those that follow what is not there and is not made before them by the same request, by their places.
+    private func unfollowable(
+        _ drafts: [ItemResult<ScheduleDraft>], in transaction: PostgresTransaction
+    ) async throws -> [Int: WireError] {
+        var unfit: [Int: WireError] = [:]
+        var before: Set<ScheduleName> = []
+        for (index, draft) in drafts.enumerated() {
+            guard let schedule = try? draft.get().schedule else { continue }
+            if schedule.definition.after != nil {
+                do { try await expectFollowable(schedule, besides: before, in: transaction) } catch let refusal
+                    as WireError
+                { unfit[index] = refusal }
+            }
+            before.insert(schedule.definition.name)
+        }
+        return unfit
     }
 }
 

@@ -141,8 +141,8 @@ struct BulkCommand: Sendable {
             let trigger = TriggerCommand.Trigger(reference: reference, payload: nil, isForced: false)
             return { transaction in
                 var change = try await TriggerCommand(context: context).fire(trigger, origin, in: transaction)
-                let (id, name) = (change.schedule, change.fires.first?.schedule.name)
-                let execution = change.fires.first?.id
+                let (id, name) = (change.schedule, change.triggered?.name)
+                let execution = change.triggered?.execution
                 change.reply = { writer in
                     writer.member("id", ifPresent: id?.description)
                     writer.member("name", ifPresent: name)

@@ -11,6 +11,8 @@ import SchedulerWire
 struct Change: Sendable {
     private(set) var calls: [Call] = []
     private(set) var audits: [(call: Int, entry: AuditEntry)] = []
+    /// Writes that say themselves what they owe, each by the place of its first call.
+    private var owing: [(first: Int, writes: Writes)] = []
     var reply: ReplyMembers = { _ in }
     /// What is claimed and was asked back.
     var recalled: [RecallTable.Marked] = []
@@ -21,9 +23,18 @@ struct Change: Sendable {
     var mayBeOver = false
     /// Something may be due soon: all instances should look.
     var hints = false
+    /// Something waits for a place, or a place is free.
+    var frees = false
+    /// A schedule that listens was made or changed: instances should look.
+    var listens = false
     /// Executions that this command opened on this instance, to be fired once it is committed.
     var fires: [Fire] = []
+    /// Events that are owed besides those of the audit.
     var skipped: [EventTeller.Owed] = []
+    /// What a trigger asked for, whether it is open or waits.
+    var triggered: (name: String, execution: ExecutionID)?
+    /// Workers that are asked to stop once it is durable.
+    var stops: [LifeWriter.WorkerToStop] = []
     /// What a dry run tells besides the reply.
     var rehearsal: Rehearsal?
     /// The same of a change that is no single schedule's.
@@ -42,6 +53,17 @@ struct Change: Sendable {
 
     mutating func write(_ call: Call) { calls.append(call) }
     mutating func write(_ calls: [Call]) { self.calls += calls }
+
+    mutating func write(_ writes: Writes) {
+        owing.append((calls.count, writes))
+        calls += writes.calls
+    }
+
+    /// What ``write(_:)-(Writes)`` owes.
+    /// - Parameter rows: of the calls, in their order.
+    func owed(_ rows: some RandomAccessCollection<PostgresRows>) throws -> [EventTeller.Owed] {
+        try owing.flatMap { try $1.owed(Array(rows.dropFirst($0).prefix($1.calls.count))) }
+    }
 
     mutating func audit(_ entry: AuditEntry) {
         audits.append((calls.count, entry))
@@ -189,7 +211,7 @@ struct ChangeRunner: Sendable {
         _ request: CommandRequest, _ options: ChangeOptions, hash: [UInt8], _ envelope: Envelope,
         on connection: PostgresConnection, _ body: @escaping @Sendable (PostgresTransaction) async throws -> Change
     ) async throws -> (Change, [Int64]) {
-        let (change, rows) = try await SettledTransaction.run(on: connection) { transaction in
+        var (change, rows) = try await SettledTransaction.run(on: connection) { transaction in
             if let key = options.key {
                 let found = try await RequestTable.find(key, in: request.namespace, on: transaction)
                 if let found { throw try Self.outcome(of: found, hash: hash, options.requestID) }
@@ -210,6 +232,7 @@ struct ChangeRunner: Sendable {
         }
         // Committed, and its rows lost on the way: the outbox's sweep tells its events.
         guard let rows else { return (change, []) }
+        change.skipped += try change.owed(rows.dropFirst())
         return (change, try change.audits.compactMap { try AuditTable.insertedID(rows[$0.call + 1]) })
     }
 
@@ -274,7 +297,10 @@ struct ChangeRunner: Sendable {
         }
         session.teller.owe(told + change.skipped)
         session.publisher.admit(change.fires)
+        session.ask(change.stops)
         if change.hints { session.hint() }
+        if change.frees { session.placesChanged.signal() }
+        if change.listens { session.hintListening() }
     }
 
     static func reply(_ envelope: Envelope, _ members: ReplyMembers, inFlight: [ExecutionID]?) -> [UInt8] {

@@ -72,6 +72,11 @@ package struct CommandService: Service {
                     administration.cancel()
                 }
                 tasks.addTask { await PauseKeeper(engine: engine, logger: logger).run() }
+                tasks.addTask { await FailureKeeper(engine: engine, logger: logger).run() }
+                tasks.addTask {
+                    await ChainKeeper(engine: engine, context: { settings.context($0, on: connection) }, logger: logger)
+                        .run()
+                }
             }
         } onGracefulShutdown: {
             commands.cancel()

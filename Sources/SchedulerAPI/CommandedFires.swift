@@ -15,6 +15,8 @@ struct CommandedFires {
     let origin: Origin
     /// Whom they yield to.
     var kind = FireClass.onTime
+    /// The execution whose end makes them.
+    var causedBy: ExecutionID?
 
     /// Opens one execution for each instant, each with a fence of its own, in one claim.
     /// - Parameters:
@@ -39,25 +41,29 @@ struct CommandedFires {
             openings.append(
                 ExecutionTable.Opening(
                     id: id, occurrence: occurrence, dueAt: now, fence: timer.fireSequence, version: schedule.version,
-                    missedCount: 0, trigger: trigger))
-            executions.append(
-                Execution(
-                    id: id, schedule: schedule.id, scheduledFor: instant, dueAt: now, state: .claimed,
-                    origin: origin, trigger: trigger, generation: generation, scheduleVersion: schedule.version,
-                    attempt: 1, fence: timer.fireSequence, claimedAt: now))
+                    missedCount: 0, trigger: trigger, isTracked: schedule.isTracked))
+            var execution = Execution(
+                id: id, schedule: schedule.id, scheduledFor: instant, dueAt: now, state: .claimed, origin: origin,
+                trigger: trigger, generation: generation, scheduleVersion: schedule.version, attempt: 1,
+                fence: timer.fireSequence, claimedAt: now)
+            execution.isTracked = schedule.isTracked
+            execution.causedBy = causedBy
+            executions.append(execution)
             change.fires.append(
                 Fire(
                     id: id, schedule: schedule, claim: open, scheduledFor: instant, dueAt: now,
                     fence: timer.fireSequence, generation: generation, ordinal: ordinal, origin: origin,
-                    trigger: trigger, kind: kind, payload: payload))
+                    trigger: trigger, kind: kind, causedBy: causedBy, payload: payload))
         }
         change.schedule = schedule.id
         change.write(TimerTable.advanceFence(timer))
         change.write(ExecutionTable.open(openings, by: instance, at: now))
-        // What is triggered is of now, and lies where everything else does that is open.
+        if schedule.isTracked { change.write(RunTable.open(openings)) }
+        // What is triggered, or follows an end, is of now, and lies where everything else does that is open.
         change.write(
             ClaimTable.insert(
-                claim, by: instance, at: now, executions: openings.map(\.id), isCommanded: origin != .manual))
+                claim, by: instance, at: now, executions: openings.map(\.id),
+                isCommanded: origin != .manual && origin != .after))
         if let payload {
             for opening in openings { change.write(ExecutionTable.setPayload(payload, of: opening.id)) }
         }

@@ -287,7 +287,10 @@ extension Restore {
     private mutating func insert(_ schedule: Schedule, _ timer: Timer, _ called: String) {
         change.write(ScheduleTable.insert(schedule))
         change.write(TimerTable.insert(timer, priority: schedule.definition.priority))
-        if schedule.isLive { counts[schedule.namespace, default: 0] += 1 }
+        if schedule.isLive {
+            counts[schedule.namespace, default: 0] += 1
+            change.follow(schedule, insteadOf: nil)
+        }
         change.hints = change.hints || isSoon(timer.nextFireAt, now)
         // As a created one is told.
         var entry = SchedulerAPI.entry(
@@ -367,6 +370,7 @@ extension Restore {
         change.write([
             ScheduleTable.update(schedule), TimerTable.update(timer, priority: schedule.definition.priority),
         ])
+        if schedule.isLive { change.follow(schedule, insteadOf: found.definition) }
         return nil
     }
 

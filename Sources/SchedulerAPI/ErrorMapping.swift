@@ -64,6 +64,9 @@ extension ErrorCode {
         case .delivery: self = .deliveryNotAllowed
         case .payloadTooLarge: self = .payloadTooLarge
         case .payloadInvalid: self = .payloadInvalid
+        case .sourceReserved: self = .sourceReserved
+        case .sourceNotAllowed: self = .sourceNotAllowed
+        case .sourceLoop: self = .conflictingFields
         }
     }
 }

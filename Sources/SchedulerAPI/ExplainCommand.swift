@@ -107,8 +107,15 @@ struct ExplainCommand: Sendable {
         let own = try await ExplanationTable.executions(of: id, from: occurrence, through: occurrence, on: connection)
         let known = Set(facts.executions.map(\.id))
         facts.executions = (facts.executions + own.filter { !known.contains($0.id) }).sorted { $0.id < $1.id }
+        let occupancy = try await BufferTable.occupancies(of: [id], on: connection)[id] ?? Occupancy()
+        if let place = occupancy.waiting.firstIndex(where: { $0.occurrence.scheduledFor == occurrence }) {
+            facts.waiting = ExplanationFacts.Waiting(
+                since: occupancy.waiting[place].since, ahead: place, open: occupancy.open)
+        }
         facts.range = try await ExplanationTable.range(of: id, around: occurrence, on: connection)
         if let range = facts.range { facts.executions.removeAll { $0.id == range.id } }
+        let open = facts.executions.filter { !$0.isOver }.map(\.id)
+        facts.deadlines = try await ExplanationTable.deadlines(of: open, on: connection)
         let due = facts.due ?? occurrence
         facts.stateChange = try await ExplanationTable.stateChange(of: id, through: due, on: connection)
         facts.timingChange = try await ExplanationTable.updates(of: id, after: occurrence, on: connection).first {

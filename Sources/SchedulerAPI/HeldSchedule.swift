@@ -59,8 +59,15 @@ struct HeldSchedule: Sendable {
     mutating func store(_ view: ScheduleView, at now: Instant) {
         change.write(ScheduleTable.update(schedule))
         change.write(TimerTable.update(timer, priority: schedule.definition.priority))
+        // Retries wait for a schedule that stands still, and end with one that is gone.
+        if schedule.state == .deleted {
+            change.write(RetryTable.hasten(schedule.id, at: now))
+        } else if schedule.state == .active, before.schedule.state != .active {
+            change.write(RetryTable.release(schedule.id, at: now))
+        }
         change.rehearsal = Rehearsal(before: before, after: view)
         change.hints = isSoon(timer.nextFireAt, now)
+        change.listens = schedule.definition.timing.isListening
         change.reply = { $0.schedule(view) }
     }
 
@@ -73,7 +80,10 @@ struct HeldSchedule: Sendable {
 
 extension HeldSchedule {
     /// Stops an active schedule where it stands, and takes back what is claimed.
-    mutating func pause(until: Instant?, by origin: ChangeOrigin, in transaction: PostgresTransaction) async throws {
+    mutating func pause(
+        until: Instant?, in session: Session, by origin: ChangeOrigin, _ transaction: PostgresTransaction
+    ) async throws {
+        try await endWaiting(.paused, in: session, at: origin.now, transaction)
         schedule.state = .paused
         schedule.pauseReason = origin.options.reason
         schedule.pausedUntil = until
@@ -98,6 +108,10 @@ extension HeldSchedule {
         schedule.pauseReason = nil
         schedule.pausedUntil = nil
         change.resume(schedule, &timer, catchUp: catchUp, as: .paused, in: session, asOf: end, at: origin.now)
+        // What came into its stream meanwhile.
+        if schedule.definition.timing.type == .event, !catchUp {
+            change.write(EventTable.passOver(before: end, of: timer))
+        }
         timer.fireSequence += 1
         // What it still had to do was done, or passed, while it was paused.
         let isOpen = try await RecallTable.isOpen(schedule.id, in: transaction)
@@ -118,7 +132,7 @@ extension HeldSchedule {
         paused: Bool?, in session: Session, by origin: ChangeOrigin, _ transaction: PostgresTransaction
     ) async throws {
         if paused == true, schedule.state == .active {
-            try await pause(until: nil, by: origin, in: transaction)
+            try await pause(until: nil, in: session, by: origin, transaction)
         } else if paused == false, schedule.state == .paused {
             try await resume(catchUp: false, asOf: origin.now, in: session, by: origin, transaction)
         }
@@ -130,10 +144,12 @@ extension HeldSchedule {
         if schedule.state != .exhausted { change.write(NamespaceTable.giveBack(schedule.namespace)) }
         try await session.compiler.load([schedule], on: transaction)
         change.skipPassed(of: before.schedule, &timer, as: .deleted, in: session, at: origin.now)
+        try await endWaiting(.deleted, in: session, at: origin.now, transaction)
         schedule.state = .deleted
         timer.nextFireAt = nil
         timer.resumeFrom = nil
         timer.fireSequence += 1
+        if schedule.definition.after != nil { change.write(LinkTable.remove(of: schedule.id)) }
         change.recalled = try await RecallTable.mark(schedule.id, in: transaction)
         tell("deleted", by: origin)
     }

@@ -15,7 +15,9 @@ extension ScheduleDefinitions {
         let source = payload(of: read, id, namespace, &body)
         // What the largest fire carries.
         let bytes = source?.mostBytes ?? read.payload.count
-        if let target = read.target {
+        checkSource(read, in: namespace, &body)
+        let isSilent = read.target == TargetSubject.none && (read.timing.map { $0.type == .absence } ?? true)
+        if let target = read.target, !isSilent {
             do {
                 let rules = try context.session.compiler.targetRules.check(
                     target, delivery: read.delivery, payloadBytes: bytes, for: namespace)
@@ -39,6 +41,19 @@ extension ScheduleDefinitions {
                 "command_payload",
                 "payload and headers take \(bytes + headers) bytes, the server's max_payload is \(most)",
                 as: .payloadTooLarge)
+        }
+    }
+
+    private func checkSource(
+        _ read: DefinitionReader.Reading, in namespace: Namespace, _ body: inout BodyReader
+    ) {
+        guard let timing = read.timing, timing.isListening, let subject = timing.event.subject else { return }
+        let fires = read.target.map { $0 != .none || timing.type != .absence } ?? false
+        do {
+            try context.session.compiler.targetRules.check(
+                source: subject, target: fires ? read.target : nil, for: namespace)
+        } catch {
+            body.report("event_subject", error.description, as: ErrorCode(error.code))
         }
     }
 
@@ -67,6 +82,7 @@ extension ScheduleDefinitions {
         common.timezone = read.timing?.timezone ?? "UTC"
         common.zone = (try? context.session.compiler.zones(common.timezone)) ?? .utc
         common.metadata = read.metadata.map { ($0.name, $0.value) }
+        common.hasEvent = read.timing?.type == .event
         return common
     }
 }

@@ -74,8 +74,9 @@ struct QueryCommands: Sendable {
         let fires = nextFires(planner, schedule, from, count: count).filter { $0 >= from }
         let zone = try? context.session.compiler.zones(schedule.definition.timing.timezone)
         let recurrence = planner.source.recurrence
+        let words = planner.listening?.sentence ?? recurrence.sentence
         return { writer in
-            writer.member("timing", recurrence.sentence)
+            writer.member("timing", words)
             writer.name("fires")
             writer.array { writer in
                 for fire in fires {
@@ -97,15 +98,18 @@ struct QueryCommands: Sendable {
     func getExecution(_ request: CommandRequest) async throws -> ReplyMembers {
         var body = BodyReader(request.body)
         let id = try body.finish(with: body.executionID("id"))
-        let found = try await context.session.pool.withConnection {
-            try await ExecutionList.find(id, in: request.namespace, on: $0)
+        let (found, detail) = try await context.session.pool.withConnection { connection in
+            let found = try await ExecutionList.find(id, in: request.namespace, on: connection)
+            let details = try await ExecutionDetailTable.find(found.map { [$0.execution] } ?? [], on: connection)
+            return (found, details[id])
         }
         guard let found else {
             throw WireError(.executionNotFound, "namespace '\(request.namespace)' has no execution \(id)")
         }
         return { writer in
             writer.name("execution")
-            writer.value(found.execution, scheduleName: found.name, namespace: request.namespace.description)
+            writer.value(
+                found.execution, scheduleName: found.name, namespace: request.namespace.description, detail: detail)
         }
     }
 
@@ -119,12 +123,18 @@ struct QueryCommands: Sendable {
         try body.finish()
         if let reference { filter.schedule = try await scheduleID(reference, in: request.namespace) }
         let wanted = filter
-        let page = try await context.list { try await ExecutionList.page(wanted, in: request.namespace, on: $0) }
+        let (page, details) = try await context.list { connection in
+            let page = try await ExecutionList.page(wanted, in: request.namespace, on: connection)
+            return (page, try await ExecutionDetailTable.find(page.rows.map(\.execution), on: connection))
+        }
         return { writer in
             writer.name("executions")
             writer.array { writer in
                 for row in page.rows {
-                    writer.value(row.execution, scheduleName: row.name, namespace: request.namespace.description)
+                    // What workers said of a thousand executions may not fit a message: one by one it is shown.
+                    let detail = ExecutionDetail(life: details[row.execution.id]?.life)
+                    writer.value(
+                        row.execution, scheduleName: row.name, namespace: request.namespace.description, detail: detail)
                 }
             }
             writer.member("next_cursor", ifPresent: page.next?.description)

@@ -47,8 +47,9 @@ extension UpcomingFires {
     init(of planner: ClaimPlanner, _ schedule: Schedule, from now: Instant, runCount: Int64 = 0) {
         self.init(
             of: planner.source, placement: planner.placement,
-            from: schedule.definition.timing.firstOccurrence(
-                of: planner.source, placement: planner.placement, now: now),
+            from: planner.listening == nil
+                ? schedule.definition.timing.firstOccurrence(
+                    of: planner.source, placement: planner.placement, now: now) : nil,
             left: planner.runsLeft(after: runCount))
     }
 }

@@ -59,7 +59,9 @@ extension ScheduleDefinitions {
         change.tellRemoved(after: origin.now, of: compiled, &timer, at: origin.now)
         change.write(ScheduleTable.insert(draft.schedule))
         change.write(TimerTable.insert(timer, priority: draft.schedule.definition.priority))
+        change.follow(draft.schedule, insteadOf: nil)
         change.hints = change.hints || isSoon(timer.nextFireAt, origin.now)
+        change.listens = change.listens || draft.schedule.definition.timing.isListening
         return view
     }
 
@@ -74,6 +76,7 @@ extension ScheduleDefinitions {
         if let fault = context.session.compiler.compile(draft.schedule).publishingFault { throw WireError(fault) }
         guard try await NamespaceTable.take(origin.namespace, limit: context.mostSchedules, in: transaction)
         else { throw limitReached(origin.namespace) }
+        try await expectFollowable(draft.schedule, in: transaction)
         var change = Change()
         change.schedule = draft.schedule.id
         let view = add(draft, to: &change, by: origin)

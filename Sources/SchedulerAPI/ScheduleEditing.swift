@@ -48,10 +48,16 @@ extension ScheduleDefinitions {
     ) async throws {
         let old = held.before.schedule
         held.schedule.definition = definition
+        if definition.name != old.definition.name { try await expectUnfollowed(old, in: transaction) }
+        if definition.after != old.definition.after || definition.name != old.definition.name {
+            try await expectFollowable(held.schedule, in: transaction)
+            held.change.follow(held.schedule, insteadOf: old.definition)
+        }
         try await move(&held, from: old, origin.now, in: transaction)
         held.timer.fireSequence += 1
         held.change.recalled = try await RecallTable.mark(held.schedule.id, in: transaction)
-        let isOver = held.endIfOver()
+        let isBusy = try await BufferTable.isBusy(held.schedule.id, in: transaction)
+        let isOver = !isBusy && held.endIfOver()
         let view = view(of: held, at: origin.now)
         held.tell("updated", view, by: origin)
         if held.schedule.generation != old.generation {
@@ -78,7 +84,10 @@ extension ScheduleDefinitions {
         _ held: inout HeldSchedule, from old: Schedule, _ now: Instant, in transaction: PostgresTransaction
     ) async throws {
         let isRetimed = held.schedule.definition.isRetimed(from: old.definition)
-        if isRetimed { held.change.skipPassed(of: old, &held.timer, as: .superseded, in: context.session, at: now) }
+        if isRetimed {
+            held.change.skipPassed(of: old, &held.timer, as: .superseded, in: context.session, at: now)
+            try await held.endWaiting(.superseded, isOwnTime: true, in: context.session, at: now, transaction)
+        }
         if held.schedule.state == .invalid {
             held.schedule.heal()
             if !isRetimed {

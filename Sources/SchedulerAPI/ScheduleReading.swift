@@ -158,6 +158,8 @@ extension Timing {
         case .once: "run_at"
         case .immediate: "schedule_type"
         case .rrule: "rrule"
+        case .event: "event_subject"
+        case .absence: cronExpression == nil ? "absence_seconds" : "cron_expression"
         }
     }
 }

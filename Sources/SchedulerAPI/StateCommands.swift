@@ -72,11 +72,12 @@ struct StateCommands: Sendable {
 
     /// - Parameter until: when it goes on by itself; nil: when somebody resumes it.
     func pauseStep(until: Instant?) -> StateStep {
-        { held, origin, transaction in
+        let session = context.session
+        return { held, origin, transaction in
             switch held.schedule.state {
             case .active:
                 held.touch(by: origin)
-                try await held.pause(until: until, by: origin, in: transaction)
+                try await held.pause(until: until, in: session, by: origin, transaction)
                 return true
             case .paused where held.schedule.pausedUntil != until:
                 held.touch(by: origin)
@@ -188,6 +189,13 @@ extension Change {
         let executions = run.executions(
             of: schedule.id, offset: schedule.planner.offset, trigger: schedule.planner.trigger,
             version: schedule.version, timer: &timer, now: now)
+        skip(executions, of: schedule, by: instance, at: now)
+    }
+
+    /// Writes skipped executions of one schedule, with a journal row that owes their events.
+    mutating func skip(
+        _ executions: [Execution], of schedule: CompiledSchedule, by instance: InstanceID, at now: Instant
+    ) {
         var random = SystemRandomNumberGenerator()
         let claim = ClaimTable.ClaimID(.version7(at: now, random: &random))
         write(ExecutionTable.skip(executions, at: now))

@@ -17,20 +17,21 @@ struct StatisticsCommands: Sendable {
         var body = BodyReader(request.body)
         let window = body.window()
         let reference = try body.finish(with: body.reference())
-        return try await statistics(of: reference, seconds: window ?? Self.usualWindow, request)
+        return try await statistics(of: reference, target: nil, seconds: window ?? Self.usualWindow, request)
     }
 
-    /// Of a namespace, or of one schedule of it.
+    /// Of a namespace, of a target in it, or of one schedule of it.
     func executions(_ request: CommandRequest) async throws -> ReplyMembers {
         var body = BodyReader(request.body)
         let window = body.window()
         let reference = body.scheduleFilter()
+        let target = body.statisticsTarget()
         try body.finish()
-        return try await statistics(of: reference, seconds: window ?? Self.usualWindow, request)
+        return try await statistics(of: reference, target: target, seconds: window ?? Self.usualWindow, request)
     }
 
     private func statistics(
-        of reference: ScheduleReference?, seconds: Int64, _ request: CommandRequest
+        of reference: ScheduleReference?, target: TargetSubject?, seconds: Int64, _ request: CommandRequest
     ) async throws -> ReplyMembers {
         let days = Int64(context.session.configuration.historyRetentionDays)
         guard seconds <= days * 86_400 else {
@@ -46,9 +47,10 @@ struct StatisticsCommands: Sendable {
                 schedule = try await ScheduleTable.find(reference, in: request.namespace, on: connection)
                 if schedule == nil { throw notFound(reference, in: request.namespace) }
             }
-            let found = try await ExecutionStatistics.of(
-                schedule?.id, in: request.namespace, from: from, through: now, on: connection)
-            return (schedule, found)
+            var question = ExecutionStatistics.Question(namespace: request.namespace, from: from, through: now)
+            question.schedule = schedule?.id
+            question.target = target
+            return (schedule, try await ExecutionStatistics.of(question, on: connection))
         }
         return { writer in
             writer.object("stats") { writer in
@@ -56,9 +58,11 @@ struct StatisticsCommands: Sendable {
                     writer.member("schedule_id", schedule.id.description)
                     writer.member("schedule_name", schedule.definition.name.description)
                 }
+                writer.member("target_command", ifPresent: target?.description)
                 writer.member("window_seconds", seconds)
-                writer.member("from", from.rfc3339)
+                writer.member("from", found.from.rfc3339)
                 writer.member("to", now.rfc3339)
+                writer.member("complete", found.from == from)
                 writer.statistics(found)
             }
         }
@@ -68,15 +72,24 @@ struct StatisticsCommands: Sendable {
 extension BodyReader {
     /// `window_seconds`; nil where it is absent, or with the problem reported.
     fileprivate mutating func window() -> Int64? { integer("window_seconds", in: 1...Int64(1 << 40)) }
+
+    /// `target_command`: of schedules with this target alone.
+    fileprivate mutating func statisticsTarget() -> TargetSubject? {
+        guard let text = string("target_command", most: 4096) else { return nil }
+        do { return try TargetSubject(text) } catch {
+            report("target_command", "\(error), got '\(text.prefix(160))'")
+            return nil
+        }
+    }
 }
 
 extension JSONWriter {
     fileprivate mutating func statistics(_ found: ExecutionStatistics) {
         member("total", found.total)
         object("outcomes") { writer in
-            for state in ExecutionState.allCases {
-                writer.name(dynamic: state == .claimed ? "open" : state.rawValue)
-                writer.value(found.states[state] ?? 0)
+            for outcome in ExecutionStatistics.Outcome.allCases {
+                writer.name(dynamic: outcome.rawValue)
+                writer.value(found.outcomes[outcome] ?? 0)
             }
         }
         object("skipped") { writer in
@@ -92,12 +105,17 @@ extension JSONWriter {
             }
         }
         if let rate = found.successRate { member("success_rate", rate) } else { nullMember("success_rate") }
-        guard let lateness = found.lateness else { return nullMember("lateness_ms") }
-        object("lateness_ms") { writer in
-            writer.member("p50", lateness.median)
-            writer.member("p90", lateness.p90)
-            writer.member("p99", lateness.p99)
-            writer.member("max", lateness.most)
+        quantiles("lateness_ms", found.lateness)
+        quantiles("duration_ms", found.duration)
+    }
+
+    private mutating func quantiles(_ name: StaticString, _ found: ExecutionStatistics.Quantiles?) {
+        guard let found else { return nullMember(name) }
+        object(name) { writer in
+            writer.member("p50", found.median)
+            writer.member("p90", found.p90)
+            writer.member("p99", found.p99)
+            writer.member("max", found.most)
         }
     }
 }

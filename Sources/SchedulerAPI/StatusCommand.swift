@@ -14,6 +14,7 @@ struct StatusCommand: Sendable {
     private struct Stored: Sendable {
         let overdue: Int
         let claims: Int64
+        let waiting: Int64
         let outbox: Int64
         let chain: AuditLink
         let states: [(state: String, count: Int64)]
@@ -48,6 +49,7 @@ struct StatusCommand: Sendable {
         Stored(
             overdue: try await TimerTable.countOverdue(at: now, on: connection),
             claims: try await ClaimTable.held(on: connection).claims,
+            waiting: try await BufferTable.count(on: connection),
             outbox: try await AuditTable.pending(on: connection),
             chain: try await AuditChainTable.ends(on: connection).head,
             states: try await ScheduleTable.counts(on: connection),
@@ -81,6 +83,7 @@ struct StatusCommand: Sendable {
     private static func write(_ stored: Stored, at now: Instant, into writer: inout JSONWriter) {
         writer.member("overdue", stored.overdue)
         writer.member("claims", stored.claims)
+        writer.member("waiting", stored.waiting)
         writer.member("outbox_pending", stored.outbox)
         writer.member("commands_cursor", ifPresent: stored.cursor)
         writer.link("audit", stored.chain)

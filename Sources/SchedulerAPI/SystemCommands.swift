@@ -7,6 +7,14 @@ import SchedulerStore
 import SchedulerWire
 import Synchronization
 
+/// What `admin.system.verify` looks at.
+enum VerifiedPart: String, CaseIterable {
+    /// The audit log's chain of hashes.
+    case audit
+    /// Whether every occurrence ended in exactly one place.
+    case ledger
+}
+
 /// `admin.system.verify`, `members`, `drain`: the service itself.
 struct SystemCommands: Sendable {
     let engine: Engine
@@ -18,6 +26,9 @@ struct SystemCommands: Sendable {
     func verify(_ request: CommandRequest) async throws -> ReplyMembers {
         let session = try engine.requireSession()
         var body = BodyReader(request.body)
+        if body.choice("check", of: VerifiedPart.self) == .ledger {
+            return try await LedgerCommand(session: session).verify(&body)
+        }
         var question = AuditVerification.Question()
         question.from = body.integer("from", in: 1...Int64.max)
         question.to = body.integer("to", in: 1...Int64.max)

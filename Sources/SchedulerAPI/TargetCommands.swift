@@ -153,7 +153,7 @@ extension TargetEntry {
 extension BodyReader {
     /// Every instance holds every schema.
     private static let mostSchemaBytes = 65_536
-    private static let deliveries = Delivery.allCases.map(\.rawValue) + ["request"]
+    private static let deliveries = Delivery.allCases.map(\.rawValue)
 
     /// `namespace` and `subject`: whom an entry concerns; nil with the problems reported.
     fileprivate mutating func targetScope() -> TargetScope? {

@@ -43,6 +43,17 @@ struct TriggerCommand: Sendable {
             schedule: compiled, generation: timer.generation, instance: context.session.instance, now: now,
             origin: .manual)
         var change = Change()
+        let overlap = try await context.overlap(of: compiled, isForced: trigger.isForced, in: transaction)
+        guard try overlap.opensOne() else {
+            try checkWaiting(trigger, fires, timer, of: schedule)
+            let waiting = fires.waitAlone(
+                now, ordinal: trigger.ordinal, trigger: .manual, payload: trigger.payload, overlap, &timer,
+                in: context.session, into: &change)
+            change.note("triggered", of: schedule, origin.options, at: now) {
+                $0.member("execution_id", waiting.id.description)
+            }
+            return change
+        }
         let executions = fires.open(
             [now], ordinal: trigger.ordinal, trigger: .manual, payload: trigger.payload, &timer, into: &change)
         for fire in change.fires { try check(fire, isOwn: trigger.payload != nil, of: schedule) }
@@ -50,10 +61,21 @@ struct TriggerCommand: Sendable {
         change.note("triggered", of: schedule, origin.options, at: now) {
             $0.member("execution_id", execution.id.description)
         }
+        change.triggered = (compiled.name, execution.id)
         change.reply = { writer in
             writer.name("execution")
             writer.value(execution, scheduleName: compiled.name, namespace: compiled.namespace)
         }
         return change
+    }
+
+    /// What it would send is checked now: whoever asks learns it, not whoever looks later.
+    private func checkWaiting(
+        _ trigger: Trigger, _ fires: CommandedFires, _ timer: Timer, of schedule: Schedule
+    ) throws {
+        var (probe, timer) = (Change(), timer)
+        _ = fires.open(
+            [fires.now], ordinal: trigger.ordinal, trigger: .manual, payload: trigger.payload, &timer, into: &probe)
+        for fire in probe.fires { try check(fire, isOwn: trigger.payload != nil, of: schedule) }
     }
 }

@@ -40,13 +40,16 @@ package struct ClaimPlanner: Sendable {
     package let offset: Int64
     package let runLimit: Int64?
     package let trigger: Trigger
+    /// Of a schedule that messages drive: its timing; its source has no occurrences.
+    package let listening: Timing?
     /// The most future occurrences that one claim takes of one schedule: a bound on memory, not a policy.
     package static let mostAhead = 100
 
     package init(
         source: OccurrenceSource, placement: Placement? = nil, rule: MisfireRule, offset: Int64, runLimit: Int64?,
-        trigger: Trigger
+        trigger: Trigger, listening: Timing? = nil
     ) {
+        self.listening = listening
         self.source = source
         self.placement = placement
         self.rule = rule
@@ -79,8 +82,8 @@ package struct ClaimPlanner: Sendable {
         }
         let nominalHorizon = max(now, horizon).adding(milliseconds: -offset)
         var ahead = 0
-        while let occurrence = next, occurrence <= nominalHorizon, ahead < Self.mostAhead, plan.fires.count < room,
-            mayFire(plan)
+        while let occurrence = next, occurrence <= nominalHorizon, ahead < Self.mostAhead,
+            plan.fires.count < room || occurrence <= nominalNow, mayFire(plan)
         {
             fire(occurrence, trigger: trigger, into: &plan)
             next = source.next(after: occurrence)
@@ -97,6 +100,10 @@ package struct ClaimPlanner: Sendable {
         from first: Instant?, now: Instant, catchUp: Bool, reason: SkipReason = .paused
     ) -> (skipped: SkipRun?, position: TimerPosition) {
         guard let first else { return (nil, .over) }
+        if let listening, listening.type == .absence {
+            // Nobody listened meanwhile: it counts from now on.
+            return (nil, position(at: listening.deadline(after: now, source.recurrence)))
+        }
         guard !catchUp, let skipped = passed(from: first, now: now, reason: reason) else {
             return (nil, position(at: first))
         }

@@ -1,11 +1,17 @@
+package import Recurrence
+
 /// How one publish of an attempt ended, in the scheduler's terms.
 package enum DispatchOutcome: Hashable, Sendable {
     /// The stream has it. A duplicate is a success: it had it before.
     case acknowledged(stream: String, sequence: UInt64, duplicate: Bool)
     /// Flushed to a server, for `core` targets.
     case flushed
-    /// A definite no: the words say why.
-    case refused(String)
+    /// A reply came to a request.
+    case answered(WorkerAnswer)
+    /// A stream took a request and acknowledged it: no worker answers there.
+    case answeredByStream
+    /// A definite no: the words say why. Fatal where the message itself is refused: each further attempt would be too.
+    case refused(String, isFatal: Bool = false)
     /// Nobody answered for the subject: on a stream target, an election or a missing stream. Nobody has it.
     case noResponders
     /// No answer in time; it may have arrived.
@@ -14,29 +20,63 @@ package enum DispatchOutcome: Hashable, Sendable {
     case connectionLost
     /// It never left: the connection was down.
     case notSent
+    /// It was not sent again, because it may not be.
+    case withheld
 
     /// Whether a copy may be with the target though nobody says so.
     package var mayHaveArrived: Bool { self == .timedOut || self == .connectionLost }
 }
 
+/// What a schedule says about its dispatches.
+package struct DispatchRule: Hashable, Sendable {
+    package let delivery: Delivery
+    package let guarantee: Guarantee
+    package let completion: Completion
+
+    package init(delivery: Delivery, guarantee: Guarantee, completion: Completion) {
+        self.delivery = delivery
+        self.guarantee = guarantee
+        self.completion = completion
+    }
+
+    /// How long a stream's memory of message ids can be relied upon, in milliseconds; nobody else has one.
+    package var duplicateWindow: Int64 { delivery == .jetstream ? DispatchDecision.usualDuplicateWindow : 0 }
+
+    /// A copy that may have arrived is not followed by another: nobody would drop it, and once is the most.
+    package var forbidsSecondCopy: Bool { guarantee == .atMostOnce && delivery != .jetstream }
+
+    /// Whether a target's silence is waited out with the same attempt, in the ``RetryLane``. Where the reply is the
+    /// outcome, its absence is one too.
+    package var waitsForSilent: Bool { delivery == .jetstream || (delivery == .request && completion != .reply) }
+}
+
 /// What becomes of an attempt after one publish (semantics.md §5, *Dispatch*). Pure.
 package struct DispatchDecision: Sendable {
     package enum Action: Hashable, Sendable {
-        case delivered
-        /// The attempt failed for a definite reason.
-        case failed(String)
+        /// The dispatch is over.
+        case ended(DispatchEnd)
         /// The target did not answer: the same attempt again, with the same `Nats-Msg-Id`, in the ``RetryLane``.
         case silent
         /// The connection was down, which says nothing of the target: the same attempt again after ``reconnectPause``.
         case unsent
     }
 
-    package static func decide(_ outcome: DispatchOutcome) -> Action {
+    package static func decide(_ outcome: DispatchOutcome, under rule: DispatchRule) -> Action {
+        if outcome.mayHaveArrived, rule.forbidsSecondCopy { return .ended(.uncertain) }
         switch outcome {
-        case .acknowledged, .flushed: .delivered
-        case .refused(let why): .failed(why)
-        case .noResponders, .timedOut: .silent
-        case .connectionLost, .notSent: .unsent
+        case .acknowledged, .flushed: return .ended(.delivered)
+        case .answered(let answer): return .ended(rule.completion == .reply ? answer.end : .delivered)
+        // Sent again, it would be stored again.
+        case .answeredByStream:
+            return .ended(.refused(AttemptFailure(reason: DispatchEnd.targetIsAStream, isFatal: true)))
+        case .refused(let why, let isFatal):
+            return .ended(.refused(AttemptFailure(reason: why, isFatal: isFatal)))
+        case .noResponders:
+            guard rule.delivery == .request else { return .silent }
+            return .ended(.refused(AttemptFailure(reason: DispatchEnd.noResponders)))
+        case .timedOut: return rule.waitsForSilent ? .silent : .ended(.unanswered)
+        case .connectionLost, .notSent: return .unsent
+        case .withheld: return .ended(.uncertain)
         }
     }
 
@@ -63,6 +103,20 @@ extension DispatchDecision {
             self.sinceFirst = sinceFirst
             self.sinceUnknown = sinceUnknown
         }
+    }
+
+    /// How far the clocks of two members may lie apart, in milliseconds: each follows PostgreSQL's, to half a round trip.
+    package static let clockError: Int64 = 100
+
+    /// Whether a member that is fenced may have sent an execution (§7, the rule for rescues).
+    ///
+    /// It publishes nothing before its time, and nothing once its lease has ended, which is before its fence. So what is
+    /// due later has no copy, and may be sent by whoever rescues it, whatever its guarantee.
+    /// - Parameters:
+    ///   - sendableAt: from when on it could: the execution was claimed, and due.
+    ///   - fencedAt: by PostgreSQL's clock.
+    package static func mayHaveBeenSent(sendableAt: Instant, fencedAt: Instant) -> Bool {
+        sendableAt.milliseconds(since: fencedAt) <= clockError
     }
 
     /// JetStream's usual duplicate window, in milliseconds.

@@ -27,8 +27,16 @@ package struct Execution: Hashable, Sendable {
     package var ackStream: String?
     package var ackSequence: Int64?
     package var isRecalled: Bool
+    /// Its target tells how it ends.
+    package var isTracked = false
+    /// When the worker of the last attempt said that it began.
+    package var startedAt: Instant?
     /// The execution that this one was made again of.
     package var retryOf: ExecutionID?
+    /// The execution whose end made this one.
+    package var causedBy: ExecutionID?
+
+    package var isOver: Bool { state.isTerminal(tracked: isTracked) }
 
     package init(
         id: ExecutionID, schedule: ScheduleID, scheduledFor: Instant, dueAt: Instant, state: ExecutionState,

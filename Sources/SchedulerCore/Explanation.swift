@@ -41,11 +41,15 @@ package struct Explanation: Sendable {
         describeOthers(facts)
     }
 
-    private mutating func say(_ sentence: String) { sentences.append(sentence) }
+    mutating func say(_ sentence: String) { sentences.append(sentence) }
 
     // MARK: What was to happen
 
     private mutating func describeOccurrence(_ facts: ExplanationFacts) {
+        let timing = facts.schedule.definition.timing
+        if timing.isListening {
+            return say("The schedule has no times of its own: \(timing.sentence).")
+        }
         guard let occurrence = facts.occurrence else {
             return say("The schedule has no occurrence: its timing matches nothing around \(facts.at.rfc3339).")
         }
@@ -91,7 +95,7 @@ package struct Explanation: Sendable {
         let rows = facts.executions.filter { $0.scheduledFor == occurrence && $0.rangeFrom == nil }
         let own = rows.filter { $0.origin == .time }
         for row in own { tell(row, facts) }
-        let delivered = rows.filter { $0.state == .delivered }
+        let delivered = rows.filter { $0.state == .delivered || $0.state == .succeeded || $0.state == .running }
         if delivered.count > 1 {
             say("It was fired \(delivered.count) times: \(Self.origins(of: delivered)).")
             return .firedMoreThanOnce
@@ -106,21 +110,26 @@ package struct Explanation: Sendable {
 
     private static func verdict(of row: Execution) -> Verdict {
         switch row.state {
-        case .claimed: .open
+        case .claimed, .running, .retryWait: .open
         case .dead: .dead
         case .skipped: .skipped
         case .cancelled: .cancelled
-        case .delivered: lateness(of: row) >= late ? .late : .fired
+        case .delivered where row.isTracked: .open
+        case .delivered, .succeeded: lateness(of: row) >= late ? .late : .fired
         }
     }
 
-    private static func lateness(of row: Execution) -> Int64 {
+    static func lateness(of row: Execution) -> Int64 {
         row.firedAt.map { $0.milliseconds(since: row.dueAt) } ?? 0
     }
 
     private mutating func fateWithoutRow(_ occurrence: Instant, _ facts: ExplanationFacts) -> Verdict {
         let schedule = facts.schedule
         let due = facts.due ?? occurrence
+        if let waiting = facts.waiting {
+            tell(waiting, schedule.definition)
+            return .open
+        }
         if due > facts.now {
             say("It has not come yet: it is due at \(due.rfc3339).")
             if schedule.state != .active { say("The schedule is \(schedule.state.rawValue) now\(Self.why(schedule)).") }
@@ -165,13 +174,16 @@ package struct Explanation: Sendable {
     }
 
     private mutating func describeOthers(_ facts: ExplanationFacts) {
-        for row in facts.executions where row.origin != .time {
+        let isListening = facts.schedule.definition.timing.isListening
+        for row in facts.executions where row.origin != .time || isListening {
             let what =
                 switch row.origin {
                 case .manual: "A trigger"
                 case .backfill: "A backfill"
                 case .retry: "A retry" + (row.retryOf.map { " of \($0)" } ?? "")
-                case .time, .after, .event: "Another cause"
+                case .event: "A message"
+                case .time where isListening: "The absence of a message"
+                case .time, .after: "Another cause"
                 }
             say("\(what) made execution \(row.id) for \(row.scheduledFor.rfc3339): it is \(row.state.rawValue).")
         }
@@ -185,11 +197,23 @@ package struct Explanation: Sendable {
 // MARK: - Rows in words
 
 extension Explanation {
+    private mutating func tell(_ waiting: ExplanationFacts.Waiting, _ definition: ScheduleDefinition) {
+        let ahead = waiting.ahead == 0 ? "it is the next one" : "\(waiting.ahead) wait before it"
+        say(
+            "It waits since \(waiting.since.rfc3339), under overlap_policy \(definition.overlapPolicy.rawValue): "
+                + "\(waiting.open) executions are open, max_in_flight is \(definition.maxInFlight), and \(ahead).")
+    }
+
     private mutating func tell(_ row: Execution, _ facts: ExplanationFacts) {
         switch row.state {
-        case .claimed: say("Execution \(row.id) was claimed at \(row.claimedAt.rfc3339) and has not ended.")
+        case .claimed: tellClaim(row, facts)
+        case .running, .retryWait: tellLife(row, facts)
+        case .delivered where row.isTracked: tellLife(row, facts)
         case .delivered: tellDelivery(row, facts)
-        case .dead: say("Execution \(row.id) gave up: \(row.reason ?? "no reason was given").")
+        case .succeeded:
+            tellDelivery(row, facts)
+            tellSuccess(row)
+        case .dead: tellDeath(row)
         case .cancelled: say("Execution \(row.id) was cancelled: \(row.reason ?? "no reason was given").")
         case .skipped: tellSkip(row, facts)
         }
@@ -203,6 +227,7 @@ extension Explanation {
         let fired = row.firedAt.map { " at \($0.rfc3339)" } ?? ""
         let late = lateness >= Self.late ? ", \(Self.seconds(lateness)) late" : ""
         say("It was fired\(fired)\(late), as execution \(row.id).")
+        if lateness >= Self.late, row.attempt <= 1 { tellDelay(row) }
         if row.missedCount > 0 { say("It stands for \(row.missedCount) more that were missed before it.") }
         if row.trigger == .catchup {
             let policy = facts.schedule.definition.misfire.policy.rawValue
@@ -231,13 +256,14 @@ extension Explanation {
             guard let change, change.action == "paused" else { return "the schedule was paused" }
             return "the schedule was paused at \(change.at.rfc3339)\(by(change))"
         case .deleted: return "the schedule was deleted before it was claimed"
-        case .superseded: return "the timing was edited before it was claimed"
+        case .superseded: return "a newer one took its place, or the timing was edited, before it was claimed"
         case .coalesced: return "a later occurrence that waited with it was fired for both"
         case .catchupCap: return "more were missed than catchup_limit \(rule.catchupLimit) makes up"
         case .targetRevoked:
             guard let change, change.action == "invalidated" else { return "the schedule could not be fired then" }
             return "the schedule was invalid from \(change.at.rfc3339) on\(by(change))"
         case .window: return "a calendar, an execution window or a freeze leaves it out"
+        case .overlap: return "as many executions were open as max_in_flight allows, and overlap_policy let it not wait"
         case nil: return "see its row"
         }
     }

@@ -42,6 +42,20 @@ package struct ExplanationFacts: Sendable {
         }
     }
 
+    /// The occurrence waits for a place.
+    package struct Waiting: Hashable, Sendable {
+        package let since: Instant
+        /// How many wait before it.
+        package let ahead: Int
+        package let open: Int
+
+        package init(since: Instant, ahead: Int, open: Int) {
+            self.since = since
+            self.ahead = ahead
+            self.open = open
+        }
+    }
+
     /// The moment that is asked after.
     package var at: Instant
     package var now: Instant
@@ -65,12 +79,15 @@ package struct ExplanationFacts: Sendable {
     package var keptFrom: Instant
     /// What the ledger has at the occurrence and near the moment.
     package var executions: [Execution] = []
+    package var waiting: Waiting?
     /// The range of skipped occurrences in which the occurrence lies.
     package var range: Execution?
     /// The last change of the schedule's state at or before the due time.
     package var stateChange: Change?
     /// The first change of its timing after the occurrence.
     package var timingChange: Change?
+    /// What is watched for of those executions that are open.
+    package var deadlines: [ExecutionID: Life.Deadline] = [:]
     /// A freeze that held then.
     package var freeze: Freeze?
 

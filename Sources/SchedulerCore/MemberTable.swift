@@ -4,6 +4,10 @@
 /// for a lease time **while this member could have seen a change**: whenever this member's own renewal or watch breaks,
 /// the count against every peer begins anew. So an outage of NATS fences nobody: it stops all counts at once.
 /// Suspicion is no verdict: the fence in PostgreSQL is.
+///
+/// What proves that a change would have been seen is this member's own last renewal, told by the watch. Neither half of
+/// it is enough in a cluster: a renewal is acknowledged by the stream's leader while the watch, on another node, is dead,
+/// is being made anew, or tells the past.
 package struct MemberTable: Sendable {
     private struct Peer {
         var revision: UInt64
@@ -12,6 +16,8 @@ package struct MemberTable: Sendable {
 
     private var peers: [InstanceID: Peer] = [:]
     private var sight: (since: Int64, latest: Int64)?
+    /// The revision of this member's own key, as last acknowledged.
+    private var acknowledged: UInt64 = 0
     private let lease: Int64
 
     /// - Parameter lease: nanoseconds after which an unchanged key makes its member suspected.
@@ -40,9 +46,14 @@ package struct MemberTable: Sendable {
         peers = peers.filter { members.contains($0.key) || $0.value.revision == 0 }
     }
 
-    /// This member's watch works and its own renewal was acknowledged just now. Two such moments further apart than half
-    /// a lease are a break: the process slept, and what it would have seen meanwhile is still on its way.
-    package mutating func sightHolds(at now: Int64) {
+    /// This member's own key has this revision by the server's word.
+    package mutating func ownLeaseAcknowledged(revision: UInt64) { acknowledged = revision }
+
+    /// The watch told this member's own key. One of an earlier renewal than the last acknowledged says that the watch is
+    /// behind, and gives no sight. Two moments of sight further apart than half a lease are a break: the process slept,
+    /// and what it would have seen meanwhile is still on its way.
+    package mutating func sawOwnLease(revision: UInt64, at now: Int64) {
+        guard revision >= acknowledged else { return }
         guard let sight, now - sight.latest <= lease / 2 else {
             self.sight = (now, now)
             return

@@ -72,6 +72,9 @@ package struct TargetSubject: Hashable, Sendable, CustomStringConvertible {
     /// Stands in a definition whose target could not be read; such a definition is neither stored nor fired.
     package static let unread = TargetSubject(unchecked: "_")
 
+    /// Stands in an `absence` that fires no command.
+    package static let none = TargetSubject(unchecked: "-")
+
     private init(unchecked text: String) { description = text }
 
     package init(_ text: String) throws(NameError) {

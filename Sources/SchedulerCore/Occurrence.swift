@@ -22,6 +22,10 @@ package enum Trigger: String, Sendable, CaseIterable {
     case backfill
     case catchup
     case after
+    /// A message came.
+    case event
+    /// No message came.
+    case absence
 }
 
 /// One (schedule, scheduled instant) pair; its hash is the execution's id.

@@ -8,7 +8,11 @@ package struct OccurrenceSource: Sendable {
     /// The last instant that may be an occurrence (`end_at`), inclusive.
     package let last: Instant?
 
-    package init(recurrence: Recurrence, first: Instant? = nil, last: Instant? = nil) {
+    /// It has none: messages decide when the schedule fires, and the recurrence says no more than when they are expected.
+    let isEmpty: Bool
+
+    package init(recurrence: Recurrence, first: Instant? = nil, last: Instant? = nil, isEmpty: Bool = false) {
+        self.isEmpty = isEmpty
         self.recurrence = recurrence
         self.first = first
         self.last = last
@@ -16,6 +20,7 @@ package struct OccurrenceSource: Sendable {
 
     /// The earliest occurrence strictly later than `instant`.
     package func next(after instant: Instant) -> Instant? {
+        if isEmpty { return nil }
         var lower = instant
         if let first, lower < first { lower = Instant(milliseconds: first.milliseconds - 1) }
         guard let next = recurrence.next(after: lower) else { return nil }
@@ -25,6 +30,7 @@ package struct OccurrenceSource: Sendable {
 
     /// The latest occurrence at or before `instant`.
     package func latest(through instant: Instant) -> Instant? {
+        if isEmpty { return nil }
         let upper = last.map { min($0, instant) } ?? instant
         guard let latest = recurrence.latest(through: upper) else { return nil }
         if let first, latest < first { return nil }
@@ -38,7 +44,7 @@ package struct OccurrenceSource: Sendable {
     /// stands: no occurrences, and yet what somebody may wait for (semantics.md §2).
     package func removedTimes(after start: Instant, through end: Instant) -> [RemovedTimes] {
         let start = first.map { max($0, start) } ?? start
-        guard start < end else { return [] }
+        guard !isEmpty, start < end else { return [] }
         return recurrence.removedTimes(after: start, through: end, limit: Self.mostRemovals).filter { !$0.isMadeUp }
     }
 
@@ -46,7 +52,7 @@ package struct OccurrenceSource: Sendable {
     package func count(from: Instant, through: Instant) -> Int64 {
         let lower = first.map { max($0, from) } ?? from
         let upper = last.map { min($0, through) } ?? through
-        guard lower <= upper else { return 0 }
+        guard !isEmpty, lower <= upper else { return 0 }
         return Int64(recurrence.count(after: Instant(milliseconds: lower.milliseconds - 1), through: upper))
     }
 }
@@ -106,4 +112,6 @@ package enum SkipReason: String, Sendable, CaseIterable {
     case targetRevoked = "target_revoked"
     /// A calendar, the execution windows or a freeze leave it out.
     case window
+    /// As many executions were open as there may be, and as many waited.
+    case overlap
 }

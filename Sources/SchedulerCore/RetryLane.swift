@@ -128,6 +128,13 @@ package struct RetryLane<Target: Hashable, Item> {
         keep(line, target, until: now + DispatchDecision.reconnectPause * 1_000_000, now)
     }
 
+    /// An item was given up and not sent, which says nothing of its target.
+    package mutating func withheld(for target: Target, at now: Int64) {
+        guard var line = lines[target] else { return }
+        land(&line)
+        keep(line, target, until: now, now)
+    }
+
     private static func pause(after silences: Int) -> Int64 {
         DispatchDecision.backoffMilliseconds(tries: silences) * 1_000_000
     }

@@ -16,15 +16,25 @@ package enum ScheduleType: String, Sendable, CaseIterable {
     case once
     case immediate
     case rrule
+    /// A message came.
+    case event
+    /// No message came.
+    case absence
 }
 
 package enum Guarantee: String, Sendable, CaseIterable {
     case atLeastOnce = "at_least_once"
+    /// What may have arrived is never sent again.
+    case atMostOnce = "at_most_once"
 }
 
 package enum Completion: String, Sendable, CaseIterable {
     /// Done when delivered.
     case none
+    /// The reply to a request is the outcome.
+    case reply
+    /// The worker reports.
+    case report
 }
 
 package enum OverlapPolicy: String, Sendable, CaseIterable {
@@ -57,6 +67,8 @@ package struct Timing: Hashable, Sendable {
     package var spreadMilliseconds: Int64
     /// Calendars and execution windows.
     package var constraint = FireConstraint()
+    /// What it listens to; says nothing of other types than `event` and `absence`.
+    package var event = EventRule()
 
     package init(type: ScheduleType) {
         self.type = type
@@ -69,7 +81,8 @@ package struct Timing: Hashable, Sendable {
     package var runLimit: Int64? {
         switch type {
         case .once, .immediate: 1
-        case .cron, .interval, .rrule: maxRuns
+        case .cron, .interval, .rrule, .event: maxRuns
+        case .absence: nil
         }
     }
 
@@ -90,6 +103,8 @@ package struct Timing: Hashable, Sendable {
         case .once: .once
         case .immediate: .immediate
         case .rrule: .rrule
+        case .event: .event
+        case .absence: .absence
         }
     }
 }
@@ -164,6 +179,8 @@ package struct ScheduleDefinition: Hashable, Sendable {
     package var misfire = MisfireRule()
     package var retry = RetryRule()
     package var pauseAfterFailures: Int32?
+    /// Fires besides when others have ended.
+    package var after: FollowRule?
     /// 0 to 9.
     package var priority: Int16 = 5
     package var tags: [String] = []
@@ -183,6 +200,9 @@ extension ScheduleDefinition {
     package func isRetimed(from old: ScheduleDefinition) -> Bool {
         timing != old.timing || (name != old.name && timing.dependsOnName)
     }
+
+    /// Whether its fires publish a command: an `absence` without a target tells its event alone.
+    package var firesCommand: Bool { timing.type != .absence || target != .none }
 
     /// The same with what is a set of pairs in the order of the names: JSON's objects have none.
     package var inOrder: ScheduleDefinition {

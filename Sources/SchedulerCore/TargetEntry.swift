@@ -49,7 +49,10 @@ package struct TargetEntry: Hashable, Sendable {
 extension TargetRules {
     /// The file's rules and those of the entries: any of them is enough.
     package func joined(with entries: [TargetEntry]) -> TargetRules {
-        entries.isEmpty ? self : TargetRules(rules: rules + entries.compactMap(\.rule), ownPrefix: ownPrefix)
+        entries.isEmpty
+            ? self
+            : TargetRules(
+                rules: rules + entries.compactMap(\.rule), sources: sources, ownPrefix: ownPrefix)
     }
 
     /// The rules of this list that another one does not have: what they allowed may be allowed no longer.

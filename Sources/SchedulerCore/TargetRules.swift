@@ -6,6 +6,8 @@ package enum Delivery: String, Sendable, CaseIterable {
     case jetstream
     /// Flushed to the server; nobody says who took it.
     case core
+    /// Waits for a reply.
+    case request
 }
 
 /// One line of the allow-list: who may send where, how, and how much.
@@ -39,6 +41,12 @@ package struct TargetRules: Hashable, Sendable {
             case payloadTooLarge
             /// It breaks the schema of each rule that allows the target.
             case payloadInvalid
+            /// Nobody may listen to it.
+            case sourceReserved
+            /// The namespace may not listen to it.
+            case sourceNotAllowed
+            /// The schedule would hear its own command.
+            case sourceLoop
         }
 
         package let code: Code
@@ -46,10 +54,13 @@ package struct TargetRules: Hashable, Sendable {
     }
 
     package let rules: [TargetRule]
+    /// What schedules may listen to.
+    package let sources: [SourceRule]
     /// The scheduler's own first token: publishing there would be talking to itself.
     package let ownPrefix: String
 
-    package init(rules: [TargetRule], ownPrefix: String) {
+    package init(rules: [TargetRule], sources: [SourceRule] = [], ownPrefix: String) {
+        self.sources = sources
         self.rules = rules
         self.ownPrefix = ownPrefix
     }

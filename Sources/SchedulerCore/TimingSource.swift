@@ -23,7 +23,8 @@ extension Timing {
     ///   - hash: what `H` chooses by, ``Schedule/timingHash(namespace:name:)``.
     package func source(anchor: Instant, hash: UInt64, zones: ZoneLookup) throws(TimingError) -> OccurrenceSource {
         OccurrenceSource(
-            recurrence: try recurrence(anchor: anchor, hash: hash, zones: zones), first: startAt, last: endAt)
+            recurrence: try recurrence(anchor: anchor, hash: hash, zones: zones), first: startAt, last: endAt,
+            isEmpty: isListening)
     }
 
     /// Where the occurrences go; nil where each fires at its own time.
@@ -70,6 +71,13 @@ extension Timing {
             return .once(runAt)
         case .immediate:
             return .once(anchor)
+        case .event:
+            return .once(.latest)
+        case .absence where cronExpression == nil:
+            return .once(.latest)
+        case .absence:
+            return Recurrence(
+                try expression(hash: hash), zone: try zoneRules(zones), policy: dstPolicy, anchor: anchor)
         case .rrule:
             return .rrule(try rule(anchor: anchor, zone: try zoneRules(zones)))
         }
@@ -112,6 +120,7 @@ extension Timing {
         of source: OccurrenceSource, placement: Placement? = nil, now: Instant
     ) -> Instant? {
         switch type {
+        case .event, .absence: return firstTurn(source.recurrence, now: now)
         case .once, .immediate: return source.next(after: Instant.earliest)
         case .cron, .interval, .rrule:
             guard let first = source.next(after: now), let placement else { return source.next(after: now) }

@@ -42,9 +42,13 @@ package struct SubjectNames: Hashable, Sendable {
 
     package init(prefix: String) { self.prefix = prefix }
 
+    /// The CloudEvents attribute `source`.
+    package var source: String { "/carillon/\(prefix)" }
+
     private var upperPrefix: String { prefix.uppercased() }
 
     package var eventsStream: String { "\(upperPrefix)_EVENTS" }
+    package var deadLetterStream: String { "\(upperPrefix)_DLQ" }
     package var commandsStream: String { "\(upperPrefix)_COMMANDS" }
     package var lockBucket: String { "\(upperPrefix)_LOCKS" }
     package var commands: String { "\(prefix).cmd.>" }
@@ -52,7 +56,13 @@ package struct SubjectNames: Hashable, Sendable {
     package var submitted: String { "\(prefix).submit.>" }
     /// Workers' reports on tracked executions, but for heartbeats: what is kept of them while no scheduler runs.
     package var reports: [String] { ["started", "succeeded", "failed"].map { "\(prefix).run.*.*.\($0)" } }
+    /// All reports, as a consumer of the commands stream asks for them.
+    package var anyReport: String { "\(prefix).run.>" }
+    package var heartbeats: String { "\(prefix).run.*.*.heartbeat" }
+    /// The consumer of reports: one for all instances.
+    package static let reportConsumer = "carillon-reports"
     package var administration: String { "\(prefix).admin.>" }
+    package var deadLetters: String { "\(prefix).dlq.>" }
     package var events: String { "\(prefix).evt.>" }
     /// Where a command that made something due soon tells all instances to look.
     package var hint: String { "\(prefix).sys.hint" }

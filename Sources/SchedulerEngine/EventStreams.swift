@@ -1,7 +1,7 @@
 package import NATSClient
 import SchedulerCore
 
-/// The streams that follow the prefix: made if missing, never changed (contract.md §6).
+/// The streams that follow the prefix and take what this service tells: made if missing, never changed (contract.md §6).
 package struct EventStreams: Sendable {
     private let api: JetStreamAPI
     private let names: SubjectNames
@@ -22,17 +22,30 @@ package struct EventStreams: Sendable {
         """
     }
 
-    /// Makes the events stream if it is missing. One that is there must take the events, or nothing would be told.
+    /// 30 days: the time in which an operator looks, and may send again what gave up.
+    private var deadLettersConfiguration: String {
+        """
+        {"name":"\(names.deadLetterStream)","subjects":["\(names.deadLetters)"],"retention":"limits","storage":"file",\
+        "discard":"old","max_age":2592000000000000,"duplicate_window":120000000000,"num_replicas":\(replicas)}
+        """
+    }
+
+    /// Makes the streams of events and of dead letters if they are missing. One that is there must take what belongs to
+    /// it, or nothing would be told.
     package func ensure() async throws {
-        if let stream = try await api.streamInfo(names.eventsStream) {
-            guard stream.subjects.contains(names.events) else {
+        try await ensure(names.eventsStream, taking: names.events, eventsConfiguration)
+        try await ensure(names.deadLetterStream, taking: names.deadLetters, deadLettersConfiguration)
+    }
+
+    private func ensure(_ name: String, taking subject: String, _ configuration: String) async throws {
+        if let stream = try await api.streamInfo(name) {
+            guard stream.subjects.contains(subject) else {
                 throw EngineError(
                     .stream,
-                    "the stream \(names.eventsStream) takes \(stream.subjects), expected \(names.events): delete it, or add the subject"
-                )
+                    "the stream \(name) takes \(stream.subjects), expected \(subject): delete it, or add the subject")
             }
             return
         }
-        _ = try await api.createStream(names.eventsStream, configuration: eventsConfiguration)
+        _ = try await api.createStream(name, configuration: configuration)
     }
 }

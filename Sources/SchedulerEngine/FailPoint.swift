@@ -24,13 +24,22 @@ package enum FailPoint: String, CaseIterable, Sendable {
     case told = "event.sent"
     /// The event is acknowledged; the claim's row still stands.
     case settled = "event.acknowledged"
+    /// What waited for a place is open by commit; nothing is published.
+    case bufferOpened = "buffer.opened"
     /// A submitted command is taken from its stream; nothing is written.
     case submittedTaken = "submit.taken"
     /// A submitted command is committed, with the cursor and its event; not acknowledged.
     case submittedApplied = "submit.committed"
+    /// Workers' reports are committed; not acknowledged.
+    case reportApplied = "report.committed"
+
+    /// Messages of a stream are written down; they are not acknowledged.
+    case eventTaken = "intake.committed"
 
     /// Those on the way of an occurrence.
-    package static let ofFires = allCases.filter { $0 != .submittedTaken && $0 != .submittedApplied }
+    package static let ofFires = allCases.filter {
+        ![.submittedTaken, .submittedApplied, .reportApplied, .bufferOpened, .eventTaken].contains($0)
+    }
 
     private static let armed: (point: FailPoint, hits: Int)? = {
         guard let setting = getenv("CARILLON_FAIL_AT").map({ String(cString: $0) }) else { return nil }

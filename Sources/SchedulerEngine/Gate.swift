@@ -74,14 +74,14 @@ package final class Gate: Sendable {
             }
         }
         if !trust.holds(at: now) { refusals.append("the lease in \(configuration.names.lockBucket) is not renewed") }
-        // What silent targets keep waiting has a bound of its own, as large; beyond it everybody is concerned.
-        let (total, silent) = publisher.load
-        let held = total.count - min(silent.count, configuration.mostInFlight) + teller.owedCount
+        // What silent targets and workers keep waiting has a bound of its own, as large; beyond it everybody is concerned.
+        let (total, apart) = publisher.loadApart
+        let held = total.count - min(apart.count, configuration.mostInFlight) + teller.owedCount
         if held >= configuration.mostInFlight {
             let why = teller.fault ?? "targets do not acknowledge as fast as schedules fall due"
             refusals.append("\(held) executions are in flight, the bound is \(configuration.mostInFlight): \(why)")
         }
-        let bytes = total.bytes - min(silent.bytes, Self.mostBytes)
+        let bytes = total.bytes - min(apart.bytes, Self.mostBytes)
         if bytes > Self.mostBytes {
             refusals.append("payloads of \(bytes >> 20) MiB are in flight, the bound is 256 MiB")
         }

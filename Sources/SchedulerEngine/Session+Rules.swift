@@ -26,7 +26,13 @@ extension Session {
 
     /// A hint came.
     func heard(_ hint: UnsafeRawBufferPointer) {
-        if hint.elementsEqual(Self.rulesHint.utf8) { rulesChanged.signal() } else { claimer.hint() }
+        if hint.elementsEqual(Self.rulesHint.utf8) {
+            rulesChanged.signal()
+        } else if hint.elementsEqual(Self.listeningHint.utf8) {
+            listening.signal()
+        } else {
+            claimer.hint()
+        }
     }
 
     /// The cause of some schedules' being invalid may be gone.
@@ -34,7 +40,11 @@ extension Session {
 
     /// What is not as it should be, and keeps the instance from nothing.
     package func warnings() -> [String] {
-        targetsWatch.fault.map { ["TARGETS_FILE is not used as it is now; what it said before holds: \($0)"] } ?? []
+        let targets = targetsWatch.fault.map {
+            "TARGETS_FILE is not used as it is now; what it said before holds: \($0)"
+        }
+        let letters = teller.letterFault.map { "dead letters wait for their stream: \($0)" }
+        return [targets, letters].compactMap(\.self)
     }
 
     /// Gives back what this instance has claimed and the allow-list refuses by now.

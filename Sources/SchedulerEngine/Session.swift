@@ -22,6 +22,13 @@ package final class Session: Sendable {
     package let limits: LimitBoard
     /// Rules may have changed; the cause of some schedules' being invalid may be gone.
     let (rulesChanged, healing) = (Wakeup(), Wakeup())
+    /// Something waits for a place, or a place may be free.
+    package let placesChanged = Wakeup()
+    /// Executions that others follow have ended.
+    package let chained = Wakeup()
+    /// Schedules that listen may be others.
+    let listening = Wakeup()
+    let absences = AbsenceBoard()
     package let pool: PostgresPool
     /// For lists and counts, which may take long.
     package let lists: PostgresPool
@@ -88,8 +95,8 @@ package final class Session: Sendable {
             configuration: Publisher.Configuration(configuration), prompt: links.prompt, gathered: links.gathered,
             clock: clock, trust: trust, onEnd: { records.add($0) })
         recorder = Recorder(
-            instance: instance, queue: records, clock: clock, publisher: publisher, teller: teller,
-            unended: unended,
+            instance: instance, names: configuration.names, queue: records, clock: clock, publisher: publisher,
+            teller: teller, unended: unended, chained: chained,
             onFault: { logger.warning("a record failed, and is tried again", metadata: ["error": "\($0)"]) })
         let membership = try Membership(
             instance: instance, configuration: configuration, bucket: bucket, trust: trust, clock: clock,
@@ -99,12 +106,15 @@ package final class Session: Sendable {
             teller: teller, membership: membership)
         claimer = Claimer(
             instance: instance, configuration: configuration, clock: clock, compiler: compiler,
-            gate: { gate.claim() }, load: { publisher.lateLoad }, unended: unended, logger: logger,
+            absences: absences, gate: { gate.claim() }, load: { publisher.lateLoad }, unended: unended, logger: logger,
+            onWaiting: { [placesChanged] in placesChanged.signal() },
             deliver: { fires, skipped in
                 publisher.admit(fires)
                 teller.owe(skipped)
             })
-        rescuer = Rescuer(instance: instance, clock: clock, compiler: compiler, logger: logger) { fires, events in
+        rescuer = Rescuer(
+            instance: instance, names: configuration.names, clock: clock, compiler: compiler, logger: logger
+        ) { fires, events in
             publisher.admit(fires)
             teller.owe(events)
         }
@@ -185,8 +195,12 @@ extension Session {
                 group.addTask { try await ZoneKeeper(session: self).run() }
                 group.addTask { try await StateKeeper(session: self).run() }
                 group.addTask { try await TargetKeeper(session: self).run() }
+                group.addTask { try await Reaper(session: self).run() }
                 group.addTask { try await ExhaustionKeeper(session: self).run() }
+                group.addTask { try await BufferKeeper(session: self).run() }
                 group.addTask { try await AuditSealer(session: self).run() }
+                group.addTask { try await ReportIntake(session: self).run() }
+                group.addTask { try await EventKeeper(session: self).run() }
                 group.addTask { await self.answerRecalls(requests) }
                 group.addTask { try await self.leaveWhenAsked() }
                 // The first to throw ends all: `waitForAll` would wait for the others first.
@@ -232,6 +246,8 @@ extension Session {
         }
         // The last acknowledgements' rows.
         try await recorder.recordOnce(on: connections.records.0)
+        // Before the fence: what is due after it is published by whoever rescues it, and by nobody else.
+        publisher.stop()
         _ = try? await InstanceTable.fence(instance, by: instance, on: connections.control)
         await membership.leave()
         throw Left()

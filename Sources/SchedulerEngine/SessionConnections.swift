@@ -13,6 +13,8 @@ package struct SessionConnections: Sendable {
     package let control: PostgresConnection
     /// Partitions, retention, the outbox's sweep.
     package let upkeep: PostgresConnection
+    /// Workers' reports.
+    package let reports: PostgresConnection
     /// Commands.
     package let pool: PostgresPool
     /// Lists and counts: long reads, each bounded by ``listTimeout``.
@@ -42,6 +44,7 @@ package struct SessionConnections: Sendable {
         hot.planCacheMode = "force_generic_plan"
         claims = (try PostgresConnection(hot, reopens: true), try PostgresConnection(hot, reopens: true))
         records = (try PostgresConnection(hot, reopens: true), try PostgresConnection(hot, reopens: true))
+        reports = try PostgresConnection(hot, reopens: true)
         clock = try PostgresConnection(plain, reopens: true)
         control = try PostgresConnection(plain, reopens: true)
         upkeep = try PostgresConnection(plain, reopens: true)
@@ -53,7 +56,7 @@ package struct SessionConnections: Sendable {
     }
 
     package func close() async {
-        let own = [claims.0, claims.1, records.0, records.1, clock, control, upkeep]
+        let own = [claims.0, claims.1, records.0, records.1, reports, clock, control, upkeep]
         for connection in own { await connection.close() }
         await pool.shutDown(deadline: .now + .seconds(2))
         await lists.shutDown(deadline: .now)

@@ -12,7 +12,7 @@ package struct AuditEntry: Sendable {
     package var namespace: String
     package var name: String?
     /// The event's name: `created`, `updated`, `paused`, `resumed`, `deleted`, `exhausted`, `invalidated`,
-    /// `times_removed`, `command_accepted`, `command_rejected`. Without an event: `triggered`, `backfilled`,
+    /// `times_removed`, `absent`, `command_accepted`, `command_rejected`. Without an event: `triggered`, `backfilled`,
     /// `execution_cancelled`, `execution_retried`, `schedule_restored`, and what concerns no schedule.
     package var action: String
     package var actor: String?
@@ -34,6 +34,18 @@ package struct AuditEntry: Sendable {
         self.namespace = namespace
         self.action = action
         self.fence = fence
+    }
+
+    /// Tells that no message came by a deadline. The timer's fence is this entry's own.
+    package init(
+        absenceBy deadline: Instant, on subject: String, of timer: Timer, names: (namespace: String, name: String),
+        at now: Instant
+    ) {
+        self.init(at: now, namespace: names.namespace, action: "absent", fence: timer.fireSequence)
+        schedule = timer.schedule
+        name = names.name
+        version = timer.version
+        reason = "no message came on '\(subject)' by \(deadline.rfc3339)"
     }
 
     /// Tells that a jump of the clocks leaves times of a schedule out. The timer's fence is this entry's own.
@@ -129,8 +141,11 @@ package enum AuditTable {
     package static func settle(_ ids: [Int64]) -> Call { settleStatement(PostgresValue.int64s(ids)) }
 
     static let pendingStatement = Statement(
-        "outbox_pending", "SELECT count(*) FROM scheduler.outbox", isReadOnly: true)
+        "outbox_pending",
+        "SELECT (SELECT count(*) FROM scheduler.outbox) + (SELECT count(*) FROM scheduler.owed_messages)",
+        isReadOnly: true)
 
+    /// How many events and dead letters wait to be acknowledged.
     package static func pending(on runner: some StatementRunner) async throws -> Int64 {
         try await runner.query(pendingStatement, []).first?.int64(0) ?? 0
     }

@@ -57,36 +57,61 @@ package enum ClaimTable {
     package static let abandonedStatement = Statement(
         "claims_abandoned",
         """
-        SELECT c.id, c.executions
-        FROM (SELECT id FROM scheduler.instances WHERE fenced_at IS NOT NULL ORDER BY fenced_at) i
+        SELECT c.id, c.executions, i.id, i.fenced_at
+        FROM (SELECT id, fenced_at FROM scheduler.instances WHERE fenced_at IS NOT NULL ORDER BY fenced_at) i
         CROSS JOIN LATERAL (
             SELECT c.id, c.executions FROM scheduler.claims c WHERE c.instance = i.id
             ORDER BY c.claimed_at LIMIT 1 FOR UPDATE SKIP LOCKED) c
         LIMIT 1
         """)
 
+    /// A claim of a fenced member.
+    package struct AbandonedClaim: Sendable {
+        package let id: ClaimID
+        package let executions: [ExecutionID]
+        package let owner: InstanceID
+        /// Its owner publishes nothing that is due later.
+        package let fencedAt: Instant
+    }
+
     /// Takes one claim of a fenced member over, whole. Two rescuers never take the same: they pass over each other's.
     package static func takeAbandoned(
         in transaction: PostgresTransaction
-    ) async throws -> (id: ClaimID, executions: [ExecutionID])? {
+    ) async throws -> AbandonedClaim? {
         guard let row = try await transaction.query(abandonedStatement).first else { return nil }
-        let executions = try row.uuidArray(1).map { ExecutionID(UUIDValue(high: $0.high, low: $0.low)) }
-        return (ClaimID(try row.uuidValue(0)), executions)
+        return AbandonedClaim(
+            id: ClaimID(try row.uuidValue(0)),
+            executions: try row.uuidArray(1).map { ExecutionID(UUIDValue(high: $0.high, low: $0.low)) },
+            owner: try row.instanceID(2), fencedAt: try row.instant(3))
     }
 
     static let adoptClaimStatement = Statement(
         "claims_adopt", "UPDATE scheduler.claims SET instance = $2 WHERE id = $1", types: [.uuid, .uuid])
     static let adoptExecutionsStatement = Statement(
         "executions_adopt",
-        "UPDATE scheduler.executions SET claimed_by = $2 WHERE id = ANY ($1::uuid[]) AND state = 'claimed'",
-        types: [.uuidArray, .uuid])
+        """
+        UPDATE scheduler.executions SET claimed_by = $2
+        WHERE id = ANY ($1::uuid[]) AND state = 'claimed' AND claimed_by = $3
+        RETURNING id
+        """, types: [.uuidArray, .uuid, .uuid])
 
-    /// Puts a claim and its open executions under another instance.
-    package static func adopt(_ id: ClaimID, executions: [ExecutionID], by instance: InstanceID) -> [Call] {
-        [
-            adoptClaimStatement(.uuid(id.uuid), .id(instance)),
-            adoptExecutionsStatement(.ids(executions), .id(instance)),
-        ]
+    /// Puts a claim under another instance.
+    package static func adopt(_ id: ClaimID, by instance: InstanceID) -> Call {
+        adoptClaimStatement(.uuid(id.uuid), .id(instance))
+    }
+
+    /// Puts what is claimed by one instance under another. An execution that was opened again is named by two claims: it
+    /// goes with the first that is taken over, and what a living instance holds goes with none.
+    /// - Returns: what went over.
+    package static func adopt(
+        _ executions: [ExecutionID], from owner: InstanceID, by instance: InstanceID,
+        in transaction: PostgresTransaction
+    ) async throws -> Set<ExecutionID> {
+        var adopted: Set<ExecutionID> = []
+        let rows = try await transaction.query(
+            adoptExecutionsStatement, [.ids(executions), .id(instance), .id(owner)])
+        for row in rows { adopted.insert(try row.executionID(0)) }
+        return adopted
     }
 
     static let rowsStatement = Statement(

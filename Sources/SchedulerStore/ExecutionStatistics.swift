@@ -2,86 +2,232 @@ import PostgresClient
 package import Recurrence
 package import SchedulerCore
 
-/// Counts and quantiles over the ledger of a stretch of time: exact, and as long as the stretch is large.
+/// Counts and quantiles over the ledger of a stretch of time: exact, over as many rows as can be looked at in a moment.
+/// A stretch that has more is looked at from a later instant on, and says so.
 package struct ExecutionStatistics: Sendable {
-    /// Lateness of what was delivered, in milliseconds.
-    package struct Lateness: Hashable, Sendable {
+    /// How occurrences ended; `open` have not.
+    package enum Outcome: String, Sendable, CaseIterable {
+        case open, delivered, succeeded, dead, skipped, cancelled
+    }
+
+    /// In milliseconds.
+    package struct Quantiles: Hashable, Sendable {
         package let median: Int64
         package let p90: Int64
         package let p99: Int64
         package let most: Int64
     }
 
-    /// Occurrences by their state; those of a range count each.
-    package private(set) var states: [ExecutionState: Int64] = [:]
+    /// What is counted.
+    package struct Question: Hashable, Sendable {
+        package var namespace: Namespace
+        /// Nil for all that the other conditions leave.
+        package var schedule: ScheduleID?
+        /// Schedules with this target alone.
+        package var target: TargetSubject?
+        package var from: Instant
+        package var through: Instant
+
+        package init(namespace: Namespace, from: Instant, through: Instant) {
+            self.namespace = namespace
+            self.from = from
+            self.through = through
+        }
+    }
+
+    /// Where the counts begin: later than what was asked for where that has too many rows.
+    package let from: Instant
+    /// Those of a range count each.
+    package private(set) var outcomes: [Outcome: Int64] = [:]
     /// Skipped ones by their reason.
     package private(set) var skipped: [(reason: String, count: Int64)] = []
     package private(set) var triggers: [(trigger: String, count: Int64)] = []
-    /// Nil where nothing was delivered.
-    package private(set) var lateness: Lateness?
+    /// From the due time to the publish, of what was delivered or succeeded; nil where nothing was.
+    package private(set) var lateness: Quantiles?
+    /// From the publish to the end, of tracked executions that succeeded or died; nil where there is none.
+    package private(set) var duration: Quantiles?
 
-    package var total: Int64 { states.values.reduce(0, +) }
+    package var total: Int64 { outcomes.values.reduce(0, +) }
 
-    /// Delivered among those that were to be delivered and ended; nil where there are none.
+    /// Delivered or succeeded among those that were to be, and ended; nil where there are none.
     package var successRate: Double? {
-        let (good, bad) = (states[.delivered] ?? 0, states[.dead] ?? 0)
+        let good = (outcomes[.delivered] ?? 0) + (outcomes[.succeeded] ?? 0)
+        let bad = outcomes[.dead] ?? 0
         return good + bad == 0 ? nil : Double(good) / Double(good + bad)
     }
 
-    private static func statement(_ name: String, _ condition: String) -> Statement {
-        Statement(
-            "executions_statistics_\(name)",
-            """
-            SELECT grouping(e.state), grouping(e.trigger), e.state, e.reason, e.trigger, sum(e.range_count)::bigint,
-                percentile_disc(0.5) WITHIN GROUP (ORDER BY e.late), percentile_disc(0.9) WITHIN GROUP (ORDER BY e.late),
-                percentile_disc(0.99) WITHIN GROUP (ORDER BY e.late), max(e.late)
-            FROM scheduler.schedules s
-            CROSS JOIN LATERAL (
-                SELECT state, CASE WHEN state = 'skipped' THEN reason END AS reason, trigger, range_count,
-                    CASE WHEN state = 'delivered'
-                        THEN (extract(epoch FROM fired_at - due_at) * 1000)::bigint END AS late
-                FROM scheduler.executions
-                WHERE \(ExecutionList.ofSchedule("s.id", from: "$2", before: "$3"))) e
-            WHERE s.namespace = $1\(condition)
-            GROUP BY GROUPING SETS ((e.state, e.reason), (e.trigger), ())
-            """, types: [.text, .uuid, .uuid] + (condition.isEmpty ? [] : [.uuid]), isReadOnly: true)
-    }
+    private init(from: Instant) { self.from = from }
 
-    /// Each schedule's stretch on `executions_schedule`.
-    static let ofNamespace = statement("namespace", "")
-    static let ofSchedule = statement("schedule", " AND s.id = $4")
+    /// Rows that one question looks at, at most: some 0.2 s.
+    package static let mostRows = 100_000
+    /// A namespace, or a target, with at most so many schedules is looked up schedule by schedule; else along the key,
+    /// over everybody's rows.
+    package static let fewSchedules = 500
+    /// How much shorter a stretch with too many rows becomes at a time.
+    private static let shortening: Int64 = 2
 
-    /// - Parameter schedule: nil for all of the namespace.
+    /// - Parameters:
+    ///   - most: rows that are looked at.
+    ///   - few: up to so many schedules are looked up one by one.
     package static func of(
-        _ schedule: ScheduleID?, in namespace: Namespace, from: Instant, through: Instant,
+        _ question: Question, most: Int = mostRows, few fewSchedules: Int = fewSchedules,
         on runner: some StatementRunner
     ) async throws -> ExecutionStatistics {
-        let values: [PostgresValue] = [
-            .text(namespace.description), .uuid(.lowest(at: from)),
-            .uuid(.lowest(at: through.adding(milliseconds: 1))),
-        ]
-        var statistics = ExecutionStatistics()
-        let statement = schedule == nil ? ofNamespace : ofSchedule
-        for row in try await runner.query(statement, values + (schedule.map { [.id($0)] } ?? [])) {
-            try statistics.add(row)
+        let asker = Asker(question)
+        let isFew =
+            try await runner.query(asker.few, asker.values(question) + [.int64(Int64(fewSchedules) + 1)]).first?
+            .int64(0) ?? 0 <= fewSchedules
+        let limit = PostgresValue.int64(Int64(most) + 1)
+        var counted = question
+        while counted.from < counted.through {
+            let rows =
+                isFew
+                ? try await runner.query(asker.countBySchedule, asker.values(counted) + [limit])
+                : try await runner.query(countByKey, Asker.bounds(counted) + [limit])
+            guard try rows.first?.int64(0) ?? 0 > most else { break }
+            let length = counted.through.milliseconds(since: counted.from) / shortening
+            counted.from = counted.through.adding(milliseconds: -length)
         }
+        var statistics = ExecutionStatistics(from: counted.from)
+        let statement = isFew ? asker.bySchedule : asker.byKey
+        for row in try await runner.query(statement, asker.values(counted)) { try statistics.add(row) }
         statistics.skipped.sort { $0.reason < $1.reason }
         statistics.triggers.sort { $0.trigger < $1.trigger }
         return statistics
     }
 
-    private mutating func add(_ row: PostgresRow) throws(PostgresError) {
-        let (isByState, isByTrigger) = (try row.int32(0) == 0, try row.int32(1) == 0)
-        let count = try row.int64OrNil(5) ?? 0
-        if isByState {
-            let state: ExecutionState = try row.choice(2)
-            states[state, default: 0] += count
-            if let reason = try row.textOrNil(3) { skipped.append((reason, count)) }
-        } else if isByTrigger {
-            triggers.append((try row.text(4), count))
-        } else if let most = try row.int64OrNil(9) {
-            lateness = Lateness(
-                median: try row.int64(6), p90: try row.int64(7), p99: try row.int64(8), most: most)
+    private mutating func add(_ row: PostgresRow) throws {
+        switch try row.text(0) {
+        case "outcome":
+            let outcome: Outcome = try row.choice(1)
+            let count = try row.int64(3)
+            outcomes[outcome, default: 0] += count
+            if let reason = try row.textOrNil(2) { skipped.append((reason, count)) }
+        case "trigger": triggers.append((try row.text(1), try row.int64(3)))
+        default:
+            lateness = try Self.quantiles(row, 4)
+            duration = try Self.quantiles(row, 5)
         }
+    }
+
+    private static func quantiles(_ row: PostgresRow, _ column: Int) throws -> Quantiles? {
+        guard !row.isNull(column) else { return nil }
+        let values = try row.int64Array(column)
+        guard values.count == 4 else { throw PostgresError(.decoding, "expected four quantiles, got \(values.count)") }
+        return Quantiles(median: values[0], p90: values[1], p99: values[2], most: values[3])
+    }
+}
+
+// MARK: - Statements
+
+extension ExecutionStatistics {
+    /// The statements of one kind of question: $1 and $2 bound the keys, $3 is the namespace, what else is asked for
+    /// follows, and after all of it how many rows are looked at, where that is bounded.
+    struct Asker: Sendable {
+        let few: Statement
+        let countBySchedule: Statement
+        let bySchedule: Statement
+        let byKey: Statement
+
+        static let ofNamespace = Asker("namespace", "", [])
+        static let ofTarget = Asker("target", " AND s.target_command = $4", [.text])
+        static let ofSchedule = Asker("schedule", " AND s.id = $4", [.uuid])
+        static let ofBoth = Asker("both", " AND s.id = $4 AND s.target_command = $5", [.uuid, .text])
+
+        init(_ question: Question) {
+            switch (question.schedule, question.target) {
+            case (nil, nil): self = Self.ofNamespace
+            case (nil, _): self = Self.ofTarget
+            case (_, nil): self = Self.ofSchedule
+            default: self = Self.ofBoth
+            }
+        }
+
+        static func bounds(_ question: Question) -> [PostgresValue] {
+            [.uuid(.lowest(at: question.from)), .uuid(.lowest(at: question.through.adding(milliseconds: 1)))]
+        }
+
+        func values(_ question: Question) -> [PostgresValue] {
+            var values = Self.bounds(question) + [.text(question.namespace.description)]
+            if let schedule = question.schedule { values.append(.id(schedule)) }
+            if let target = question.target { values.append(.text(target.description)) }
+            return values
+        }
+
+        private init(_ name: String, _ condition: String, _ more: [PostgresType]) {
+            let isAsked = "s.namespace = $3\(condition)"
+            let types: [PostgresType] = [.uuid, .uuid, .text] + more
+            let limit = "LIMIT $\(types.count + 1)"
+            func statement(_ part: String, _ sql: String, bounded: Bool = false) -> Statement {
+                Statement(
+                    "executions_statistics_\(part)_\(name)", sql, types: types + (bounded ? [.int64] : []),
+                    isReadOnly: true)
+            }
+            few = statement(
+                "few", "SELECT count(*) FROM (SELECT 1 FROM scheduler.schedules s WHERE \(isAsked) \(limit)) s",
+                bounded: true)
+            countBySchedule = statement(
+                "count",
+                """
+                SELECT count(*) FROM (
+                    SELECT 1 FROM scheduler.schedules s
+                    CROSS JOIN LATERAL (SELECT id FROM scheduler.executions WHERE \(stretch) \(limit)) e
+                    WHERE \(isAsked) \(limit)) c
+                """, bounded: true)
+            bySchedule = statement(
+                "schedules",
+                aggregate(
+                    """
+                    scheduler.schedules s
+                    CROSS JOIN LATERAL (SELECT \(columns) FROM scheduler.executions WHERE \(stretch)) e WHERE \(isAsked)
+                    """))
+            // Everybody's rows of the stretch, each with a look-up of its schedule. OFFSET 0 keeps it so.
+            byKey = statement(
+                "key",
+                aggregate(
+                    """
+                    (SELECT \(columns), schedule_id FROM scheduler.executions WHERE id >= $1 AND id < $2 ORDER BY id) e
+                    CROSS JOIN LATERAL (
+                        SELECT 1 FROM scheduler.schedules s WHERE s.id = e.schedule_id AND \(isAsked) OFFSET 0) s
+                    """))
+        }
+    }
+
+    /// The key, without a look at the rows.
+    static let countByKey = Statement(
+        "executions_statistics_count_key",
+        """
+        SELECT count(*) FROM (
+            SELECT 1 FROM scheduler.executions WHERE id >= $1 AND id < $2 ORDER BY id LIMIT $3) c
+        """, types: [.uuid, .uuid, .int64], isReadOnly: true)
+
+    /// Each schedule's stretch on `executions_schedule`: the order leaves the planner no other index, and no reading of
+    /// whole days for each schedule. The plain bounds pick the partitions.
+    private static let stretch = """
+        \(ExecutionList.ofSchedule("s.id", from: "$1", before: "$2")) AND id >= $1 ORDER BY schedule_id, id
+        """
+
+    private static let columns = """
+        CASE WHEN finished_at IS NULL THEN 'open' ELSE state END AS outcome,
+        CASE WHEN state = 'skipped' THEN reason END AS reason, trigger, range_count,
+        CASE WHEN finished_at IS NOT NULL AND state IN ('delivered', 'succeeded')
+            THEN (extract(epoch FROM fired_at - due_at) * 1000)::bigint END AS late,
+        CASE WHEN tracked AND state IN ('succeeded', 'dead')
+            THEN (extract(epoch FROM finished_at - fired_at) * 1000)::bigint END AS lasted
+        """
+
+    private static func quantiles(_ column: String) -> String {
+        "percentile_disc(ARRAY[0.5, 0.9, 0.99, 1]) WITHIN GROUP (ORDER BY \(column))"
+    }
+
+    /// The rows are read once, counted by hashing, and sorted once for each of the quantiles' columns.
+    private static func aggregate(_ rows: String) -> String {
+        """
+        WITH e AS MATERIALIZED (SELECT e.* FROM \(rows))
+        SELECT 'outcome', outcome, reason, sum(range_count)::bigint, NULL::bigint[], NULL::bigint[]
+        FROM e GROUP BY outcome, reason
+        UNION ALL SELECT 'trigger', trigger, NULL, sum(range_count)::bigint, NULL, NULL FROM e GROUP BY trigger
+        UNION ALL SELECT 'all', NULL, NULL, 0, \(quantiles("late")), \(quantiles("lasted")) FROM e
+        """
     }
 }

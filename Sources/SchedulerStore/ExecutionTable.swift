@@ -13,10 +13,12 @@ package enum ExecutionTable {
         package let version: Int64
         package let missedCount: Int64
         package let trigger: Trigger
+        /// Its target tells how it ends.
+        package let isTracked: Bool
 
         package init(
             id: ExecutionID, occurrence: Occurrence, dueAt: Instant, fence: Int64, version: Int64, missedCount: Int64,
-            trigger: Trigger
+            trigger: Trigger, isTracked: Bool
         ) {
             self.id = id
             self.occurrence = occurrence
@@ -25,6 +27,7 @@ package enum ExecutionTable {
             self.version = version
             self.missedCount = missedCount
             self.trigger = trigger
+            self.isTracked = isTracked
         }
     }
 
@@ -33,12 +36,13 @@ package enum ExecutionTable {
         "executions_open",
         """
         INSERT INTO scheduler.executions (id, schedule_id, claimed_by, scheduled_for, due_at, claimed_at, fence,
-            schedule_version, missed_count, ordinal, attempt, generation, state, origin, trigger)
+            schedule_version, missed_count, ordinal, attempt, generation, state, origin, trigger, tracked)
         SELECT u.id, u.schedule_id, $1, u.scheduled_for, u.due_at, $2, u.fence, u.version, u.missed, u.ordinal, 1,
-            u.generation, 'claimed', u.origin, u.trigger
+            u.generation, 'claimed', u.origin, u.trigger, u.tracked
         FROM unnest($3::uuid[], $4::uuid[], $5::timestamptz[], $6::timestamptz[], $7::bigint[], $8::bigint[],
-            $9::bigint[], $10::bigint[], $11::int[], $12::text[], $13::text[])
-            AS u (id, schedule_id, scheduled_for, due_at, fence, version, missed, ordinal, generation, origin, trigger)
+            $9::bigint[], $10::bigint[], $11::int[], $12::text[], $13::text[], $14::bool[])
+            AS u (id, schedule_id, scheduled_for, due_at, fence, version, missed, ordinal, generation, origin, trigger,
+                tracked)
         """, types: [.uuid, .timestamptz])
 
     package static func open(_ openings: [Opening], by instance: InstanceID, at now: Instant) -> Call {
@@ -47,7 +51,7 @@ package enum ExecutionTable {
             .instants(openings, \.occurrence.scheduledFor), .instants(openings, \.dueAt), .int64s(openings, \.fence),
             .int64s(openings, \.version), .int64s(openings, \.missedCount), .int64s(openings, \.occurrence.ordinal),
             .int32s(openings, \.occurrence.generation), .texts(openings, \.occurrence.origin.rawValue),
-            .texts(openings, \.trigger.rawValue))
+            .texts(openings, \.trigger.rawValue), .bools(openings, \.isTracked))
     }
 
     static let setPayloadStatement = Statement(
@@ -94,13 +98,15 @@ package enum ExecutionTable {
         "executions_skip",
         """
         INSERT INTO scheduler.executions (id, schedule_id, scheduled_for, due_at, claimed_at, finished_at, range_from,
-            fence, schedule_version, missed_count, range_count, attempt, generation, state, origin, trigger, reason)
+            fence, schedule_version, missed_count, range_count, ordinal, attempt, generation, state, origin, trigger,
+            reason, caused_by)
         SELECT u.id, u.schedule_id, u.scheduled_for, u.due_at, $1, $1, u.range_from, u.fence, u.version, 0,
-            u.range_count, 0, u.generation, 'skipped', 'time', u.trigger, u.reason
+            u.range_count, u.ordinal, 0, u.generation, 'skipped', u.origin, u.trigger, u.reason,
+            u.caused_by
         FROM unnest($2::uuid[], $3::uuid[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[], $7::bigint[],
-            $8::bigint[], $9::bigint[], $10::int[], $11::text[], $12::text[])
-            AS u (id, schedule_id, scheduled_for, due_at, range_from, fence, version, range_count, generation, trigger,
-                reason)
+            $8::bigint[], $9::bigint[], $10::bigint[], $11::int[], $12::text[], $13::text[], $14::text[], $15::uuid[])
+            AS u (id, schedule_id, scheduled_for, due_at, range_from, fence, version, range_count, ordinal, generation,
+                origin, trigger, reason, caused_by)
         ON CONFLICT (id) DO NOTHING
         """, types: [.timestamptz])
 
@@ -109,7 +115,8 @@ package enum ExecutionTable {
             .instant(now), .uuids(skipped, \.id.uuid), .uuids(skipped, \.schedule.uuid),
             .instants(skipped, \.scheduledFor), .instants(skipped, \.dueAt), .instants(skipped, \.rangeFrom),
             .int64s(skipped, \.fence), .int64s(skipped, \.scheduleVersion), .int64s(skipped, \.rangeCount),
-            .int32s(skipped, \.generation), .texts(skipped, \.trigger.rawValue), .texts(skipped, \.reason))
+            .int64s(skipped, \.ordinal), .int32s(skipped, \.generation), .texts(skipped, \.origin.rawValue),
+            .texts(skipped, \.trigger.rawValue), .texts(skipped, \.reason), .uuidsOrNil(skipped, \.causedBy?.uuid))
     }
 
     /// How one execution ended.
@@ -143,7 +150,8 @@ package enum ExecutionTable {
         "executions_end",
         """
         UPDATE scheduler.executions e SET state = u.state, fired_at = u.fired_at, finished_at = $2, reason = u.reason,
-            outcome = u.outcome, last_outcome = CASE WHEN u.state = 'dead' THEN 'failed' END, ack_stream = u.stream,
+            outcome = u.outcome, last_outcome = CASE WHEN u.state <> 'dead' THEN NULL
+                WHEN u.reason = 'uncertain' THEN 'uncertain' ELSE 'failed' END, ack_stream = u.stream,
             ack_sequence = u.sequence
         FROM unnest($3::uuid[], $4::text[], $5::timestamptz[], $6::text[], $7::text[], $8::text[], $9::bigint[])
             AS u (id, state, fired_at, reason, outcome, stream, sequence)
@@ -162,11 +170,12 @@ package enum ExecutionTable {
     }
 
     /// How many columns ``columns`` names: where what a statement adds begins.
-    static let columnCount = 26
+    static let columnCount = 29
     static let columns = """
         e.id, e.schedule_id, e.scheduled_for, e.due_at, e.state, e.reason, e.outcome, e.last_outcome, e.origin,
         e.trigger, e.generation, e.schedule_version, e.attempt, e.fence, e.missed_count, e.ordinal, e.claimed_by,
-        e.claimed_at, e.fired_at, e.finished_at, e.range_from, e.range_count, e.ack_stream, e.ack_sequence, e.recalled, e.retry_of
+        e.claimed_at, e.fired_at, e.finished_at, e.range_from, e.range_count, e.ack_stream, e.ack_sequence, e.recalled, e.retry_of,
+        e.tracked, e.started_at, e.caused_by
         """
 
     static func execution(of row: PostgresRow) throws(PostgresError) -> Execution {
@@ -189,6 +198,9 @@ package enum ExecutionTable {
         execution.ackSequence = try row.int64OrNil(23)
         execution.isRecalled = try row.bool(24)
         if !row.isNull(25) { execution.retryOf = try row.executionID(25) }
+        execution.isTracked = try row.bool(26)
+        execution.startedAt = try row.instantOrNil(27)
+        if !row.isNull(28) { execution.causedBy = try row.executionID(28) }
         return execution
     }
 }

@@ -4,13 +4,17 @@ package import SchedulerCore
 
 /// Schedules that have fired their last: state, audit and counters, all in the transaction that records the fire.
 package enum ExhaustionTable {
-    /// Joins `open.found`: a lookup for each schedule `s`. With EXISTS the planner may read all executions once instead.
+    /// Joins `claimed.found` and `living.found`: a lookup for each schedule `s`, of what is claimed and of what is open
+    /// beyond that. With EXISTS the planner may read all executions once instead. Index `runs_schedule`.
     private static func openLookup(where isAsked: String = "") -> String {
         """
         LEFT JOIN LATERAL (
             SELECT 1 AS found FROM scheduler.executions e
             WHERE \(isAsked)e.schedule_id = s.id AND e.id >= \(ClaimTable.openFrom) AND e.state = 'claimed'
-            LIMIT 1) open ON true
+            LIMIT 1) claimed ON true
+        LEFT JOIN LATERAL (
+            SELECT 1 AS found FROM scheduler.runs r WHERE r.schedule_id = s.id
+            UNION ALL SELECT 1 FROM scheduler.buffered b WHERE b.schedule_id = s.id LIMIT 1) living ON true
         """
     }
 
@@ -27,7 +31,7 @@ package enum ExhaustionTable {
                 SELECT s.id FROM scheduler.timers t JOIN scheduler.schedules s ON s.id = t.schedule_id
                 \(openLookup(where: isAsked))
                 WHERE t.schedule_id = ANY ($1::uuid[]) AND t.next_fire_at IS NULL AND s.state = 'active'
-                    AND open.found IS NULL),
+                    AND claimed.found IS NULL AND living.found IS NULL),
             ended AS (
                 UPDATE scheduler.schedules s
                 SET state = CASE WHEN s.delete_when_exhausted THEN 'deleted' ELSE 'exhausted' END, ended_at = $2
@@ -106,7 +110,7 @@ package enum ExhaustionTable {
     static let amongStatement = Statement(
         "schedules_over_among",
         """
-        SELECT s.id, open.found IS NOT NULL
+        SELECT s.id, coalesce(claimed.found, living.found) IS NOT NULL
         FROM scheduler.timers t JOIN scheduler.schedules s ON s.id = t.schedule_id
         \(openLookup())
         WHERE t.schedule_id = ANY ($1::uuid[]) AND t.next_fire_at IS NULL AND s.state = 'active'

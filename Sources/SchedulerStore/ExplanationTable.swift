@@ -37,6 +37,25 @@ package enum ExplanationTable {
         return rows.first { row in row.rangeFrom.map { $0 <= instant } ?? false }
     }
 
+    static let deadlinesStatement = Statement(
+        "runs_deadlines",
+        """
+        SELECT execution_id, deadline, deadline_at FROM scheduler.runs
+        WHERE execution_id = ANY ($1::uuid[]) AND deadline_at IS NOT NULL
+        """, types: [.uuidArray], isReadOnly: true)
+
+    /// What is watched for of these executions; of what is over, or with its claimant, nothing.
+    package static func deadlines(
+        of ids: [ExecutionID], on runner: some StatementRunner
+    ) async throws -> [ExecutionID: Life.Deadline] {
+        guard !ids.isEmpty else { return [:] }
+        var deadlines: [ExecutionID: Life.Deadline] = [:]
+        for row in try await runner.query(deadlinesStatement, [.ids(ids)]) {
+            deadlines[try row.executionID(0)] = Life.Deadline(try row.choice(1), at: try row.instant(2))
+        }
+        return deadlines
+    }
+
     static let stateStatement = Statement(
         "audit_state_at",
         """

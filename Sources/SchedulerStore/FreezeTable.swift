@@ -107,6 +107,7 @@ package enum FreezeTable {
         SELECT DISTINCT e.claimed_by, s.namespace, s.target_command
         FROM scheduler.executions e JOIN scheduler.schedules s ON s.id = e.schedule_id
         WHERE e.id >= \(ClaimTable.openFrom) AND e.state = 'claimed' AND e.origin = 'time'
+            AND e.attempt = 1
             AND e.due_at >= $1 AND e.due_at < $2 AND ($3::text IS NULL OR s.namespace = $3)
         """, types: [.timestamptz, .timestamptz, .text], isReadOnly: true)
 

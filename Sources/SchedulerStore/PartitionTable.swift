@@ -85,7 +85,7 @@ package enum PartitionTable {
     }
 
     /// Drops the partitions of days before `instant`, oldest first, up to the first that the journal of claims still
-    /// needs, or whose locks are not had within 100 ms: a claim waits no longer than that because of a drop.
+    /// needs, in which something is open, or whose locks are not had within 100 ms: a claim waits no longer than that because of a drop.
     package static func drop(before instant: Instant, on runner: some StatementRunner) async throws -> Dropped {
         var dropped = Dropped()
         for day in try await days(on: runner) where day < name(of: instant) {
@@ -102,12 +102,13 @@ package enum PartitionTable {
     }
 
     /// Rows of the default partition that belong to no day that is kept, oldest first along its key; nothing that the
-    /// journal of claims still needs.
+    /// journal of claims still needs, and nothing that is open.
     static let clearDefaultStatement = Statement(
         "partitions_clear_default",
         """
         DELETE FROM scheduler.executions_default WHERE id IN (
             SELECT id FROM scheduler.executions_default WHERE id < least($1, \(ClaimTable.allOpenFrom))
+                AND NOT EXISTS (SELECT FROM scheduler.runs r WHERE r.execution_id = executions_default.id)
             ORDER BY id LIMIT $2)
         """, types: [.uuid, .int64])
 
@@ -128,7 +129,7 @@ package enum PartitionTable {
         String(instant.rfc3339.prefix(10).filter { $0 != "-" })
     }
 
-    private static func dayStart(named day: String) -> Instant? {
+    static func dayStart(named day: String) -> Instant? {
         guard day.count == 8 else { return nil }
         let text = "\(day.prefix(4))-\(day.dropFirst(4).prefix(2))-\(day.suffix(2))T00:00:00Z"
         return Instant(rfc3339: text)

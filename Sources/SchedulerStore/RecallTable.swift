@@ -60,7 +60,7 @@ package enum RecallTable {
         """
         DELETE FROM scheduler.executions
         WHERE id = ANY ($1::uuid[]) AND state = 'claimed' AND claimed_by = $2
-        RETURNING id, scheduled_for, due_at, generation, origin
+        RETURNING id, scheduled_for, due_at, generation, origin, ordinal, payload
         """, types: [.uuidArray, .uuid])
 
     /// A row that was given back: the occurrence is as if nobody had claimed it.
@@ -70,6 +70,8 @@ package enum RecallTable {
         package let dueAt: Instant
         package let generation: Int32
         package let origin: Origin
+        package let ordinal: Int64
+        package let payload: [UInt8]?
     }
 
     package static func giveBack(
@@ -80,7 +82,8 @@ package enum RecallTable {
             given.append(
                 GivenBack(
                     id: try row.executionID(0), scheduledFor: try row.instant(1), dueAt: try row.instant(2),
-                    generation: try row.int32(3), origin: try row.choice(4)))
+                    generation: try row.int32(3), origin: try row.choice(4), ordinal: try row.int64(5),
+                    payload: try row.jsonOrNil(6)))
         }
         return given
     }
@@ -124,9 +127,10 @@ package enum RecallTable {
         """
         SELECT EXISTS (SELECT 1 FROM scheduler.executions
                        WHERE schedule_id = $1 AND id >= \(ClaimTable.openFrom) AND state = 'claimed')
+            OR EXISTS (SELECT 1 FROM scheduler.runs WHERE schedule_id = $1)
         """, types: [.uuid], isReadOnly: true)
 
-    /// Whether anything of a schedule's own time is claimed. What commands opened for past times counts for nothing that
+    /// Whether anything of a schedule is open: claimed for its own time, with its worker, or waiting for a retry. What commands opened for past times counts for nothing that
     /// it still has to do.
     package static func isOpen(
         _ schedule: ScheduleID, in transaction: PostgresTransaction

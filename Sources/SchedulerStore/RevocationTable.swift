@@ -104,7 +104,7 @@ package enum RevocationTable {
     static let commandedStatement = Statement(
         "executions_of_target_commanded",
         """
-        SELECT e.id, e.schedule_id, e.claimed_by, true, s.namespace, s.target_command
+        SELECT e.id, e.schedule_id, e.claimed_by, e.attempt = 1, s.namespace, s.target_command
         FROM \(ClaimTable.commandedOpen) JOIN scheduler.schedules s ON s.id = e.schedule_id
         WHERE e.claimed_by IS NOT NULL AND \(isOfTarget)
         ORDER BY e.id LIMIT $4
@@ -119,7 +119,7 @@ package enum RevocationTable {
         package let id: ExecutionID
         package let schedule: ScheduleID
         package let claimant: InstanceID
-        /// Its claimant gives it back, or ends it; what somebody triggered goes out.
+        /// Its claimant gives it back, or ends it; what somebody triggered goes out, and so does a further attempt.
         package let canEnd: Bool
     }
 

@@ -5,16 +5,22 @@ package import SchedulerCore
 /// The definitions: one row a schedule, changed by commands only.
 package enum ScheduleTable {
     /// All columns, in the order that ``schedule(of:)`` reads and ``values(of:)`` binds.
-    static let columns = [
-        "id", "namespace", "name", "version", "generation", "state", "pause_reason", "description", "schedule_type",
-        "cron_expression", "interval_ms", "run_at", "timezone", "dst_policy", "start_at", "end_at", "max_runs",
-        "spread_ms", "anchor_at", "target_command", "command_payload", "payload_sha256", "command_headers", "delivery",
-        "guarantee", "completion", "start_timeout_seconds", "run_timeout_seconds", "heartbeat_timeout_seconds",
-        "overlap_policy", "max_in_flight", "misfire_policy", "misfire_grace_ms", "catchup_window_ms", "catchup_limit",
-        "max_retries", "retry_delay_seconds", "retry_max_delay_seconds", "retry_max_age_seconds",
-        "pause_after_failures", "priority", "tags", "metadata", "delete_when_exhausted", "created_at", "created_by",
-        "updated_at", "updated_by", "ended_at", "rrule", "only_on", "not_on", "day_shift", "windows", "outside",
-        "paused_until", "payload_template",
+    static let columns =
+        [
+            "id", "namespace", "name", "version", "generation", "state", "pause_reason", "description", "schedule_type",
+            "cron_expression", "interval_ms", "run_at", "timezone", "dst_policy", "start_at", "end_at", "max_runs",
+            "spread_ms", "anchor_at", "target_command", "command_payload", "payload_sha256", "command_headers",
+            "delivery",
+            "guarantee", "completion", "start_timeout_seconds", "run_timeout_seconds", "heartbeat_timeout_seconds",
+            "overlap_policy", "max_in_flight", "misfire_policy", "misfire_grace_ms", "catchup_window_ms",
+            "catchup_limit",
+            "max_retries", "retry_delay_seconds", "retry_max_delay_seconds", "retry_max_age_seconds",
+            "pause_after_failures", "priority", "tags", "metadata", "delete_when_exhausted", "created_at", "created_by",
+            "updated_at", "updated_by", "ended_at", "rrule", "only_on", "not_on", "day_shift", "windows", "outside",
+            "paused_until", "payload_template", "after",
+        ] + eventColumns
+    private static let eventColumns = [
+        "event_subject", "event_stream", "delay_ms", "debounce_ms", "max_rate_per_second", "absence_ms",
     ]
     static let columnList = columns.map { "s.\($0)" }.joined(separator: ", ")
 
@@ -42,8 +48,8 @@ package enum ScheduleTable {
             .instant(schedule.updatedAt), .text(schedule.updatedBy), isEnded ? .instant(schedule.updatedAt) : .null,
             .text(definition.timing.rrule),
         ] + ConstraintText.values(of: definition.timing.constraint) + [
-            .instant(schedule.pausedUntil), .bool(definition.payloadTemplate),
-        ]
+            .instant(schedule.pausedUntil), .bool(definition.payloadTemplate), FollowText.value(of: definition.after),
+        ] + EventColumns.values(of: definition.timing.event)
     }
 
     private static func timingValues(_ timing: Timing, anchor: Instant) -> [PostgresValue] {
@@ -176,13 +182,15 @@ package enum ScheduleTable {
             .map { try schedule(of: $0) }
     }
 
-    /// Index `schedules_ended`, oldest first. Timers are locked before schedules, as everybody locks them; one that a
+    /// Index `schedules_ended`, oldest first; nothing of which an execution is open. Timers are locked before schedules, as everybody locks them; one that a
     /// command holds is left for the next page.
     static let forgetStatement = Statement(
         "schedules_forget",
         """
         WITH old AS (
-            SELECT id FROM scheduler.schedules WHERE ended_at < $1 ORDER BY ended_at LIMIT $2),
+            SELECT s.id FROM scheduler.schedules s
+            WHERE s.ended_at < $1 AND NOT EXISTS (SELECT FROM scheduler.runs r WHERE r.schedule_id = s.id)
+            ORDER BY s.ended_at LIMIT $2),
         held AS MATERIALIZED (
             SELECT schedule_id FROM scheduler.timers WHERE schedule_id IN (SELECT id FROM old)
             ORDER BY schedule_id FOR UPDATE SKIP LOCKED),
@@ -213,6 +221,7 @@ package enum ScheduleTable {
             timing.spreadMilliseconds = try row.int64(17)
             timing.rrule = try row.textOrNil(49)
             timing.constraint = try ConstraintText.constraint(of: row, from: 50)
+            timing.event = try EventColumns.rule(of: row, from: 58)
             var definition = ScheduleDefinition(
                 name: try ScheduleName(try row.text(2)), timing: timing, target: try TargetSubject(try row.text(19)))
             try readDelivery(row, into: &definition)
@@ -257,6 +266,7 @@ package enum ScheduleTable {
         definition.metadata = try PairsText.decode(try row.json(42))
         definition.deleteWhenExhausted = try row.bool(43)
         definition.payloadTemplate = try row.bool(56)
+        definition.after = try FollowText.rule(of: row, 57)
     }
 }
 

@@ -29,6 +29,16 @@ package enum Schema {
             ("m0009_surface.down.sql", text(PackageResources.m0009_surface_down_sql)),
             ("m0010_ledger.up.sql", text(PackageResources.m0010_ledger_up_sql)),
             ("m0010_ledger.down.sql", text(PackageResources.m0010_ledger_down_sql)),
+            ("m0011_lives.up.sql", text(PackageResources.m0011_lives_up_sql)),
+            ("m0011_lives.down.sql", text(PackageResources.m0011_lives_down_sql)),
+            ("m0012_chains.up.sql", text(PackageResources.m0012_chains_up_sql)),
+            ("m0012_chains.down.sql", text(PackageResources.m0012_chains_down_sql)),
+            ("m0013_letters.up.sql", text(PackageResources.m0013_letters_up_sql)),
+            ("m0013_letters.down.sql", text(PackageResources.m0013_letters_down_sql)),
+            ("m0014_overlap.up.sql", text(PackageResources.m0014_overlap_up_sql)),
+            ("m0014_overlap.down.sql", text(PackageResources.m0014_overlap_down_sql)),
+            ("m0015_events.up.sql", text(PackageResources.m0015_events_up_sql)),
+            ("m0015_events.down.sql", text(PackageResources.m0015_events_down_sql)),
         ])
     }
 

@@ -40,6 +40,20 @@ extension PostgresValue {
         return .array(array)
     }
 
+    static func uuidsOrNil<Element>(
+        _ elements: some Collection<Element>, _ uuid: (Element) -> UUIDValue?
+    ) -> PostgresValue {
+        var array = PostgresArray(of: .uuid, capacity: elements.count)
+        for element in elements {
+            if let value = uuid(element) {
+                array.append(uuidHigh: value.high, low: value.low)
+            } else {
+                array.appendNull()
+            }
+        }
+        return .array(array)
+    }
+
     static func int64s<Element>(_ elements: some Collection<Element>, _ number: (Element) -> Int64) -> PostgresValue {
         var array = PostgresArray(of: .int64, capacity: elements.count)
         for element in elements { array.append(number(element)) }
@@ -63,6 +77,12 @@ extension PostgresValue {
                 array.appendNull()
             }
         }
+        return .array(array)
+    }
+
+    static func bools<Element>(_ elements: some Collection<Element>, _ flag: (Element) -> Bool) -> PostgresValue {
+        var array = PostgresArray(of: .bool, capacity: elements.count)
+        for element in elements { array.append(flag(element)) }
         return .array(array)
     }
 

@@ -201,16 +201,11 @@ extension BodyReader {
         }
     }
 
-    /// - Parameter later: values that are none yet, and will be in a later version.
     package mutating func choice<Choice: RawRepresentable & CaseIterable>(
-        _ name: String, of type: Choice.Type = Choice.self, later: Set<String> = []
+        _ name: String, of type: Choice.Type = Choice.self
     ) -> Choice? where Choice.RawValue == String {
         guard let text = string(name, most: 64) else { return nil }
         guard let choice = Choice(rawValue: text) else {
-            guard !later.contains(text) else {
-                report(name, "'\(text)' is not supported by this version", as: .notSupported)
-                return nil
-            }
             let known = Choice.allCases.map { "'\($0.rawValue)'" }.joined(separator: ", ")
             report(name, "expected one of \(known), got '\(text)'")
             return nil

@@ -28,7 +28,7 @@ package struct DefinitionReader {
             "misfire_grace_seconds", "catchup_window_seconds", "catchup_limit", "max_retries", "retry_delay_seconds",
             "retry_max_delay_seconds", "retry_max_age_seconds", "pause_after_failures", "after", "priority", "tags",
             "metadata", "delete_when_exhausted",
-        ] + constraintFields
+        ] + constraintFields + eventFields
 
     var body: BodyReader
     private let defaults: DefinitionDefaults
@@ -66,10 +66,15 @@ package struct DefinitionReader {
     package mutating func read(onto current: ScheduleDefinition?, idName: ScheduleName) -> Reading {
         let name = readName(current?.name, otherwise: idName)
         let timing = readTiming(current?.timing)
-        let target = readTarget(current?.target)
+        let target = readTarget(current?.target, isOptional: needsNoTarget(current))
         var rest =
             current ?? initial(name: idName, timing: timing ?? Timing(type: .immediate), target: target ?? .unread)
         readRest(&rest)
+        if rest.completion == .reply, rest.delivery != .request, !body.hasProblem("delivery") {
+            body.report(
+                "completion", "'reply' belongs to delivery 'request', got '\(rest.delivery.rawValue)'",
+                as: .conflictingFields)
+        }
         var definition: ScheduleDefinition?
         if let name, let timing, let target, body.problems.isEmpty {
             rest.name = name
@@ -114,9 +119,12 @@ package struct DefinitionReader {
         }
     }
 
-    private mutating func readTarget(_ current: TargetSubject?) -> TargetSubject? {
+    private mutating func readTarget(
+        _ current: TargetSubject?, isOptional: Bool = false
+    ) -> TargetSubject? {
         switch body.member("target_command") {
-        case .absent where current != nil: return current
+        case .absent where current != nil && (isOptional || current != TargetSubject.none): return current
+        case .absent where isOptional, .null where isOptional: return TargetSubject.none
         case .absent, .null:
             body.report("target_command", "is required: the subject to publish on", as: .missingField)
             return nil
@@ -141,17 +149,11 @@ package struct DefinitionReader {
         case .value: if let value = read(&body) { field = value }
         }
     }
-
-    private mutating func refuse(_ name: String, unless accepted: (JSONValue) -> Bool = { _ in false }) {
-        if let value = body.value(name), !accepted(value) {
-            body.report(name, "is not supported by this version", as: .notSupported)
-        }
-    }
 }
 
 extension DefinitionReader {
     private mutating func readType() -> ScheduleType? {
-        body.choice("schedule_type", of: ScheduleType.self, later: ["event", "absence"])
+        body.choice("schedule_type", of: ScheduleType.self)
     }
 
     private mutating func readTiming(_ current: Timing?) -> Timing? {
@@ -160,7 +162,8 @@ extension DefinitionReader {
         case .absent where current != nil: timing = current ?? Timing(type: .immediate)
         case .absent, .null:
             body.report(
-                "schedule_type", "is required: one of 'cron', 'interval', 'once', 'immediate', 'rrule'",
+                "schedule_type",
+                "is required: one of 'cron', 'interval', 'once', 'immediate', 'rrule', 'event', 'absence'",
                 as: .missingField)
             readTimingFields(onto: Timing(type: .immediate), discard: true)
             return nil
@@ -198,13 +201,17 @@ extension DefinitionReader {
             $0.milliseconds("spread_seconds", seconds: 0...86_400)
         }
         readConstraint(&timing.constraint)
+        readEvent(&timing.event)
         set("rrule", &timing.rrule, default: nil) { $0.string("rrule", most: RecurrenceRule.maximumLength) }
         guard !discard else {
             checkExpressions(of: timing)
             return nil
         }
         checkTimingFields(timing)
-        let decisive = ["cron_expression", "interval_seconds", "run_at", "rrule"]
+        let decisive = [
+            "cron_expression", "interval_seconds", "run_at", "rrule", "event_subject", "event_stream",
+            "absence_seconds",
+        ]
         let isContradicted = timing.cronExpression.flatMap(CronExpression.zonePrefix).map { $0.name != timing.timezone }
         return decisive.contains(where: body.hasProblem) || isContradicted == true ? nil : timing
     }
@@ -248,11 +255,13 @@ extension DefinitionReader {
             if timing.type == type, !isSet {
                 body.report(field, "is required for '\(type.rawValue)': \(what)", as: .missingField)
             }
-            if timing.type != type, isSet {
+            let isExpected = timing.type == .absence && type == .cron
+            if timing.type != type, isSet, !isExpected {
                 body.report(field, "belongs to '\(type.rawValue)' schedules only", as: .conflictingFields)
             }
         }
         checkConstraint(timing.constraint)
+        checkEvent(timing)
         if let start = timing.startAt, let end = timing.endAt, end < start {
             body.report("end_at", "expected an instant not before start_at", as: .conflictingFields)
         }
@@ -275,19 +284,17 @@ extension DefinitionReader {
         set("command_headers", &definition.headers, default: []) { $0.headers("command_headers") }
         set("metadata", &definition.metadata, default: []) { $0.metadata("metadata") }
         set("tags", &definition.tags, default: []) { $0.tags("tags") }
-        set("delivery", &definition.delivery, default: .jetstream) { $0.choice("delivery", later: ["request"]) }
-        set("guarantee", &definition.guarantee, default: .atLeastOnce) {
-            $0.choice("guarantee", later: ["at_most_once"])
-        }
+        set("delivery", &definition.delivery, default: .jetstream) { $0.choice("delivery") }
+        set("guarantee", &definition.guarantee, default: .atLeastOnce) { $0.choice("guarantee") }
         set("completion", &definition.completion, default: .none) {
-            $0.choice("completion", later: ["reply", "report"])
+            $0.choice("completion")
         }
         set("priority", &definition.priority, default: 5) { $0.integer("priority", in: 0...9).map(Int16.init) }
         set("delete_when_exhausted", &definition.deleteWhenExhausted, default: false) {
             $0.bool("delete_when_exhausted")
         }
         set("payload_template", &definition.payloadTemplate, default: false) { $0.bool("payload_template") }
-        refuse("after")
+        set("after", &definition.after, default: nil) { $0.followRule("after") }
         readMisfire(&definition.misfire)
         readTracking(&definition)
         readRetries(&definition)

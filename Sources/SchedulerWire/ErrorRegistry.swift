@@ -37,6 +37,7 @@ package enum ErrorCode: Int, Sendable, CaseIterable {
     case freezeNotFound = 20432
     case frozen = 20433
     case targetInFile = 20434
+    case overlapping = 20435
     case instanceNotFound = 20450
 
     case unauthenticated = 30401
@@ -44,6 +45,8 @@ package enum ErrorCode: Int, Sendable, CaseIterable {
     case targetNotAllowed = 30403
     case targetReserved = 30404
     case deliveryNotAllowed = 30405
+    case sourceNotAllowed = 30406
+    case sourceReserved = 30407
     case payloadTooLarge = 30413
     case payloadInvalid = 30422
     case headerRefused = 30423
@@ -136,6 +139,7 @@ extension ErrorCode {
         case .instanceNotFound: (404, "no member has that id or name")
         case .frozen: (409, "a freeze holds the schedule's namespace or target")
         case .targetInFile: (409, "TARGETS_FILE allows the target, and no command changes that file")
+        case .overlapping: (409, "as many executions of the schedule are open as may be at once")
         case .dependencyCycle: (422, "a chain of after comes back to itself")
         default: (404, "no schedule of that id or name in the namespace")
         }
@@ -147,6 +151,9 @@ extension ErrorCode {
         case .namespaceForbidden: (403, "the token is bound to another namespace")
         case .targetReserved: (403, "a subject that nobody may schedule: $, _INBOX or the scheduler's own")
         case .deliveryNotAllowed: (403, "the target is allowed, but not with this delivery")
+        case .sourceNotAllowed: (403, "the event_subject is not on the namespace's list of sources")
+        case .sourceReserved:
+            (403, "a subject that nobody may listen to: $, _INBOX, the scheduler's own, or a wildcard first")
         case .payloadTooLarge: (413, "payload and headers exceed the target's or the server's limit")
         case .payloadInvalid: (422, "the payload does not satisfy the target's schema")
         case .headerRefused: (422, "a header's name or value is reserved or malformed")

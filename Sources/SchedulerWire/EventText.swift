@@ -21,33 +21,35 @@ package struct EventText: Sendable {
 extension EventText {
     /// What became of an execution. The id is a hash of the execution, the attempt and the state.
     package init(_ event: ExecutionEvent, source: String) {
-        let type: EventType =
-            switch event.state {
-            case .delivered, .claimed: .executionDelivered
-            case .dead: .executionDead
-            case .skipped: .executionSkipped
-            case .cancelled: .executionCancelled
-            }
-        let step: EventStep =
-            switch event.state {
-            case .delivered, .claimed: .delivered
-            case .dead: .dead
-            case .skipped: .skipped
-            case .cancelled: .cancelled
-            }
+        if event.state == .skipped {
+            self.init(event, status: event.state.rawValue, .executionSkipped, .skipped, source: source)
+        } else {
+            self.init(event, tell: LifeTell(event.state), source: source)
+        }
+    }
+
+    /// What happened to an execution, whatever it has become of it since.
+    package init(_ event: ExecutionEvent, tell: LifeTell, source: String) {
+        self.init(event, status: tell.rawValue, EventType(tell), EventStep(tell), source: source)
+    }
+
+    private init(
+        _ event: ExecutionEvent, status: String, _ type: EventType, _ step: EventStep, source: String
+    ) {
         let execution = event.execution.description
         let schedule = event.schedule.description
-        let id = Digest.identity(execution, String(event.attempt), event.state.rawValue).text
+        let id = Digest.identity(execution, String(event.attempt), status).text
         let cloudEvent = CloudEvent(
             id: id, source: source, type: type, subject: schedule, time: event.finishedAt.rfc3339,
-            sequence: CloudEvent.sequence(fence: event.fence, step: step.rawValue), correlationID: execution)
+            sequence: CloudEvent.sequence(fence: event.fence, step: step.rawValue), correlationID: execution,
+            causationID: event.causedBy?.description)
         var writer = JSONWriter(capacity: 1024)
         cloudEvent.write(into: &writer) { writer in
             writer.member("execution_id", execution)
             writer.member("schedule_id", schedule)
             writer.member("schedule_name", event.scheduleName)
             writer.member("namespace", event.namespace)
-            writer.member("status", event.state.rawValue)
+            writer.member("status", status)
             writer.member("scheduled_for", event.scheduledFor.rfc3339)
             writer.member("due_at", event.dueAt.rfc3339)
             writer.member("fired_at", ifPresent: event.firedAt)
@@ -57,6 +59,7 @@ extension EventText {
             writer.member("trigger", event.trigger.rawValue)
             writer.member("reason", ifPresent: event.reason)
             writer.member("outcome", ifPresent: event.outcome)
+            writer.member("retry_at", ifPresent: event.retryAt)
             if event.missedCount > 0 { writer.member("missed_count", event.missedCount) }
             if let from = event.rangeFrom {
                 writer.member("range_from", from.rfc3339)
@@ -112,6 +115,50 @@ extension EventText {
             writer.member("detail", detail)
         }
         self.init(id: id, type: type, namespace: "_system", scheduleToken: instance, body: writer.bytes)
+    }
+}
+
+extension LifeTell {
+    /// What tells that an execution came to a state.
+    fileprivate init(_ state: ExecutionState) {
+        switch state {
+        case .claimed, .delivered, .skipped: self = .delivered
+        case .running: self = .running
+        case .retryWait: self = .retrying
+        case .succeeded: self = .succeeded
+        case .dead: self = .dead
+        case .cancelled: self = .cancelled
+        }
+    }
+}
+
+extension EventType {
+    fileprivate init(_ tell: LifeTell) {
+        switch tell {
+        case .delivered: self = .executionDelivered
+        case .running: self = .executionRunning
+        case .succeeded: self = .executionSucceeded
+        case .failed: self = .executionFailed
+        case .timedOut: self = .executionTimedOut
+        case .retrying: self = .executionRetrying
+        case .cancelled: self = .executionCancelled
+        case .dead: self = .executionDead
+        }
+    }
+}
+
+extension EventStep {
+    fileprivate init(_ tell: LifeTell) {
+        switch tell {
+        case .delivered: self = .delivered
+        case .running: self = .running
+        case .succeeded: self = .succeeded
+        case .failed: self = .failed
+        case .timedOut: self = .timedOut
+        case .retrying: self = .retrying
+        case .cancelled: self = .cancelled
+        case .dead: self = .dead
+        }
     }
 }
 

@@ -30,6 +30,8 @@ package struct EventType: Sendable, Hashable, CustomStringConvertible {
     package static let scheduleDeleted = EventType(.schedule, "deleted")
     package static let scheduleExhausted = EventType(.schedule, "exhausted")
     package static let scheduleInvalidated = EventType(.schedule, "invalidated")
+    /// No message came by the deadline of an `absence`.
+    package static let scheduleAbsent = EventType(.schedule, "absent")
     package static let scheduleTimesRemoved = EventType(.schedule, "times_removed")
     package static let commandAccepted = EventType(.schedule, "command_accepted")
     package static let commandRejected = EventType(.schedule, "command_rejected")
@@ -43,6 +45,7 @@ package struct EventType: Sendable, Hashable, CustomStringConvertible {
     package static let executionCancelled = EventType(.execution, "cancelled")
     package static let executionSkipped = EventType(.execution, "skipped")
     package static let executionDead = EventType(.execution, "dead")
+    package static let executionReportProblem = EventType(.execution, "report_problem")
 
     package static let systemStarted = EventType(.system, "started")
     package static let systemStopping = EventType(.system, "stopping")
@@ -55,9 +58,9 @@ package struct EventType: Sendable, Hashable, CustomStringConvertible {
     /// Every event that there is, for the documentation and the schemas.
     package static let all: [EventType] = [
         scheduleCreated, scheduleUpdated, schedulePaused, scheduleResumed, scheduleDeleted, scheduleExhausted,
-        scheduleInvalidated, scheduleTimesRemoved, commandAccepted, commandRejected,
+        scheduleInvalidated, scheduleTimesRemoved, scheduleAbsent, commandAccepted, commandRejected,
         executionDelivered, executionRunning, executionSucceeded, executionFailed, executionRetrying,
-        executionTimedOut, executionCancelled, executionSkipped, executionDead,
+        executionTimedOut, executionCancelled, executionSkipped, executionDead, executionReportProblem,
         systemStarted, systemStopping, memberJoined, memberLost, clockSkew, tzdataChanged, auditSealed,
     ]
 }

@@ -2,9 +2,27 @@ package import JSONText
 package import Recurrence
 package import SchedulerCore
 
+/// What there is to tell of an execution beside its row.
+package struct ExecutionDetail: Sendable {
+    /// Of one that is looked after; nil where it is over.
+    package let life: Life?
+    /// As its worker told it last: JSON.
+    package let progress: [UInt8]?
+    /// What its worker gave back: JSON.
+    package let result: [UInt8]?
+
+    package init(life: Life?, progress: [UInt8]? = nil, result: [UInt8]? = nil) {
+        self.life = life
+        self.progress = progress
+        self.result = result
+    }
+}
+
 extension JSONWriter {
     /// An execution as replies show it.
-    package mutating func value(_ execution: Execution, scheduleName: String, namespace: String) {
+    package mutating func value(
+        _ execution: Execution, scheduleName: String, namespace: String, detail: ExecutionDetail? = nil
+    ) {
         object { writer in
             writer.member("id", execution.id.description)
             writer.member("schedule_id", execution.schedule.description)
@@ -17,6 +35,7 @@ extension JSONWriter {
             writer.member("origin", execution.origin.rawValue)
             writer.member("trigger", execution.trigger.rawValue)
             writer.member("retry_of", ifPresent: execution.retryOf?.description)
+            writer.member("caused_by", ifPresent: execution.causedBy?.description)
             writer.member("scheduled_for", execution.scheduledFor.rfc3339)
             writer.member("due_at", execution.dueAt.rfc3339)
             writer.member("attempt", execution.attempt)
@@ -29,6 +48,9 @@ extension JSONWriter {
             if let fired = execution.firedAt {
                 writer.member("lateness_ms", fired.milliseconds - execution.dueAt.milliseconds)
             }
+            if execution.isTracked { writer.member("tracked", true) }
+            writer.member("started_at", ifPresent: execution.startedAt)
+            if let detail { writer.members(of: detail) }
             writer.member("finished_at", ifPresent: execution.finishedAt)
             if let from = execution.rangeFrom {
                 writer.member("range_from", from.rfc3339)
@@ -37,6 +59,19 @@ extension JSONWriter {
             writer.member("ack_stream", ifPresent: execution.ackStream)
             writer.member("ack_sequence", ifPresent: execution.ackSequence)
         }
+    }
+}
+
+extension JSONWriter {
+    fileprivate mutating func members(of detail: ExecutionDetail) {
+        if let deadline = detail.life?.deadline {
+            object("deadline") { writer in
+                writer.member("kind", deadline.kind.rawValue)
+                writer.member("at", deadline.at.rfc3339)
+            }
+        }
+        if let progress = detail.progress { member("progress", raw: progress) }
+        if let result = detail.result { member("result", raw: result) }
     }
 }
 
@@ -60,6 +95,10 @@ package struct ExecutionEvent: Sendable {
     package let rangeFrom: Instant?
     package let rangeCount: Int64
     package let payloadSHA256: String?
+    /// The execution whose end made this one.
+    package let causedBy: ExecutionID?
+    /// When the next attempt is due, where one is to come.
+    package var retryAt: Instant?
 
     package init(
         _ execution: Execution, scheduleName: String, namespace: String, payloadSHA256: String?, finishedAt: Instant
@@ -82,5 +121,6 @@ package struct ExecutionEvent: Sendable {
         rangeFrom = execution.rangeFrom
         rangeCount = execution.rangeCount
         self.payloadSHA256 = payloadSHA256
+        causedBy = execution.causedBy
     }
 }

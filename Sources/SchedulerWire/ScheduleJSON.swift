@@ -19,7 +19,7 @@ package struct ScheduleView: Sendable {
     ) {
         self.schedule = schedule
         self.timer = timer
-        nextFireAt = timer.nextFireAt
+        nextFireAt = schedule.definition.timing.expected(timer.nextFireAt)
         self.lastFireAt = lastFireAt
         self.lastStatus = lastStatus
         self.nextFires = nextFires
@@ -85,7 +85,7 @@ extension JSONWriter {
     mutating func definition(_ definition: ScheduleDefinition) {
         member("description", definition.description)
         timing(definition.timing)
-        member("target_command", definition.target.description)
+        if definition.firesCommand { member("target_command", definition.target.description) }
         member("command_payload", raw: definition.payload)
         member("command_headers", pairs: definition.headers)
         member("payload_template", definition.payloadTemplate)
@@ -106,6 +106,10 @@ extension JSONWriter {
         member("retry_max_delay_seconds", seconds: definition.retry.maxDelaySeconds)
         member("retry_max_age_seconds", seconds: definition.retry.maxAgeSeconds)
         member("pause_after_failures", ifPresent: definition.pauseAfterFailures)
+        if let rule = definition.after {
+            name("after")
+            value(rule)
+        }
         member("priority", definition.priority)
         name("tags")
         array { writer in
@@ -128,5 +132,6 @@ extension JSONWriter {
         member("max_runs", ifPresent: timing.maxRuns)
         member("spread_seconds", milliseconds: timing.spreadMilliseconds)
         constraint(timing.constraint)
+        event(timing)
     }
 }

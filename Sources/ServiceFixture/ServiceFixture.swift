@@ -28,20 +28,27 @@ package final class ServiceFixture: Sendable {
         package var postgresEnvironment: [String: String] = [:]
         /// Where the nats-server keeps its data; nil: a folder of its own.
         package var natsFolder: String?
+        /// Above 1: so many nats-servers, a cluster; all streams are replicated on as many.
+        package var natsNodes = 1
         package var targets = """
             targets:
               - namespace: "*"
                 subject: demo.>
-                delivery: [jetstream, core]
+                delivery: [jetstream, core, request]
               - namespace: refusals
                 subject: elsewhere.>
                 delivery: [core]
+            sources:
+              - namespace: "*"
+                subject: demo.>
             """
 
         package init() {}
     }
 
+    /// The first node where there is a cluster.
     package let nats: NATSServer
+    package let cluster: NATSCluster?
     package let postgres: PostgresServer
     package let options: Options
     /// A connection of the test's own.
@@ -52,10 +59,11 @@ package final class ServiceFixture: Sendable {
     private let recorder: TrafficRecorder?
 
     private init(
-        nats: NATSServer, postgres: PostgresServer, options: Options, client: NATSConnection,
+        nats: [NATSServer], cluster: NATSCluster?, postgres: PostgresServer, options: Options, client: NATSConnection,
         database: PostgresConnection, folder: String, recorder: TrafficRecorder?
     ) {
-        self.nats = nats
+        self.nats = nats[0]
+        self.cluster = cluster
         self.postgres = postgres
         self.options = options
         self.client = client
@@ -66,28 +74,47 @@ package final class ServiceFixture: Sendable {
 
     /// Starts servers and applies the schema; starts no instance yet.
     package static func start(_ options: Options = Options()) async throws -> ServiceFixture {
-        let nats = try NATSServer(folder: options.natsFolder, configuration: options.natsConfiguration)
         let postgres = try PostgresServer(
             fsync: options.fsync, settings: options.postgresSettings, environment: options.postgresEnvironment)
-        async let natsStarted: Void = nats.start()
+        async let natsStarted = startNATS(options)
         async let postgresStarted: Void = postgres.start()
-        _ = try await (natsStarted, postgresStarted)
+        let ((nats, cluster), _) = try await (natsStarted, postgresStarted)
         try await postgres.createDatabase("carillon")
         let url = await postgres.url(database: "carillon")
         _ = try await Schema.migrator(PostgresConfiguration(url)).up()
-        var configuration = NATSConfiguration(servers: [await nats.url], name: "fixture")
+        var configuration = NATSConfiguration(servers: await urls(nats), name: "fixture")
         configuration.sendAsap = true
         configuration.inboxPrefix = TrafficRecorder.inboxPrefix
         options.identify(&configuration)
         let recorder = try TrafficRecorder.ifWanted()
         recorder?.record(&configuration)
         let client = try await NATSConnection.connect(configuration, within: .seconds(10))
+        if let cluster, !(await cluster.settles(client)) {
+            throw FixtureError(description: "expected the cluster to have a leader within 30 s")
+        }
         let database = try PostgresConnection(PostgresConfiguration(url), reopens: true)
         let folder = try Filesystem.makeTemporaryFolder()
         try Filesystem.write(options.targets, to: folder + "/targets.yaml")
         return ServiceFixture(
-            nats: nats, postgres: postgres, options: options, client: client, database: database, folder: folder,
-            recorder: recorder)
+            nats: nats, cluster: cluster, postgres: postgres, options: options, client: client, database: database,
+            folder: folder, recorder: recorder)
+    }
+
+    private static func startNATS(_ options: Options) async throws -> ([NATSServer], NATSCluster?) {
+        if options.natsNodes > 1 {
+            let cluster = try await NATSCluster.start(
+                nodes: options.natsNodes, configuration: options.natsConfiguration)
+            return (cluster.nodes, cluster)
+        }
+        let nats = try NATSServer(folder: options.natsFolder, configuration: options.natsConfiguration)
+        try await nats.start()
+        return ([nats], nil)
+    }
+
+    private static func urls(_ nodes: [NATSServer]) async -> [String] {
+        var urls: [String] = []
+        for node in nodes { urls.append(await node.url) }
+        return urls
     }
 
     deinit { Filesystem.remove(folder) }
@@ -98,6 +125,7 @@ package final class ServiceFixture: Sendable {
         await recorder?.readEvents(client)
         await client.close()
         await database.close()
+        await cluster?.remove()
         await nats.remove()
         await postgres.remove()
     }
@@ -125,7 +153,9 @@ package final class ServiceFixture: Sendable {
     ) async throws -> ServiceInstance {
         var variables = [
             "PATH": getenv("PATH").map { String(cString: $0) } ?? "/usr/bin:/bin",
-            "NATS_URL": await nats.url, "DATABASE_URL": await postgres.url(database: "carillon"),
+            "NATS_URL": await Self.urls(cluster?.nodes ?? [nats]).joined(separator: ","),
+            "STREAM_REPLICAS": "\(options.natsNodes)",
+            "DATABASE_URL": await postgres.url(database: "carillon"),
             "SERVICE_NAME": name, "TARGETS_FILE": folder + "/targets.yaml",
             "LOCK_TIMEOUT_SECONDS": String(options.leaseSeconds), "MAX_SCHEDULES_PER_CREATOR": "1000000",
         ]
@@ -185,7 +215,8 @@ package final class ServiceFixture: Sendable {
             name,
             configuration: """
                 {"name":"\(name)","subjects":["\(subjects)"],"retention":"limits","storage":"file","discard":"old",\
-                "max_msgs":-1,"max_bytes":-1,"max_age":0,"duplicate_window":120000000000,"num_replicas":1}
+                "max_msgs":-1,"max_bytes":-1,"max_age":0,"duplicate_window":120000000000,\
+                "num_replicas":\(options.natsNodes)}
                 """)
     }
 

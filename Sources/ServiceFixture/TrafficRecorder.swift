@@ -28,6 +28,7 @@ package final class TrafficRecorder: Sendable {
     private static let events = [
         "schedule.*", "system.*", "execution.delivered", "execution.running", "execution.succeeded", "execution.failed",
         "execution.retrying", "execution.timed_out", "execution.cancelled", "execution.skipped", "execution.dead",
+        "execution.report_problem", "schedule.absent",
         "schedule.exhausted", "schedule.invalidated", "schedule.times_removed", "schedule.deleted", "schedule.updated",
         "schedule.paused", "schedule.resumed", "schedule.command_accepted", "schedule.command_rejected",
     ]

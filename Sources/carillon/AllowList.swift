@@ -8,6 +8,7 @@ final class AllowList: Sendable {
     private let ownPrefix: String
     /// What holds besides, whatever the file says.
     private let always: [TargetRule]
+    private let alwaysHeard: [SourceRule]
     /// What was looked at last.
     private let last: Mutex<Look>
     /// What the file said at the start.
@@ -21,13 +22,14 @@ final class AllowList: Sendable {
     }
 
     /// - Throws: one line for each problem; a start must not go on without what its file means to allow.
-    init(_ settings: Settings, always: [TargetRule] = []) throws {
+    init(_ settings: Settings, always: [TargetRule] = [], alwaysHeard: [SourceRule] = []) throws {
+        self.alwaysHeard = alwaysHeard
         path = settings.targetsFile
         ownPrefix = settings.subjectPrefix
         self.always = always
         guard let path else {
             last = Mutex(Look())
-            rules = TargetRules(rules: always, ownPrefix: ownPrefix)
+            rules = TargetRules(rules: always, sources: alwaysHeard, ownPrefix: ownPrefix)
             return
         }
         let text = CommandLineEnvironment.contents(of: path)
@@ -36,7 +38,8 @@ final class AllowList: Sendable {
             throw CommandLineEnvironment.refusal(file.problems.map { "TARGETS_FILE: \($0)" })
         }
         last = Mutex(Look(text: text, schemas: file.schemas))
-        rules = TargetRules(rules: always + file.rules.rules, ownPrefix: ownPrefix)
+        rules = TargetRules(
+            rules: always + file.rules.rules, sources: alwaysHeard + file.rules.sources, ownPrefix: ownPrefix)
     }
 
     private static func read(_ text: String?, _ path: String, _ ownPrefix: String) -> TargetsFile.Reading {
@@ -61,6 +64,8 @@ final class AllowList: Sendable {
         let file = Self.read(now.text, path, ownPrefix)
         last.withLock { $0 = Look(text: now.text, schemas: file.schemas) }
         guard file.problems.isEmpty else { return .fault(file.problems.joined(separator: "; ")) }
-        return .rules(TargetRules(rules: always + file.rules.rules, ownPrefix: ownPrefix))
+        return .rules(
+            TargetRules(
+                rules: always + file.rules.rules, sources: alwaysHeard + file.rules.sources, ownPrefix: ownPrefix))
     }
 }

@@ -9,7 +9,8 @@ struct Carillon: AsyncParsableCommand {
         version: version,
         subcommands: [
             DevCommand.self, ServeCommand.self, MigrateCommand.self, NextCommand.self, ConfigCommand.self,
-            ApplyCommand.self, ValidateCommand.self, ExportCommand.self, ImportCommand.self, VersionCommand.self,
+            ApplyCommand.self, ValidateCommand.self, ExportCommand.self, ImportCommand.self, VerifyCommand.self,
+            VersionCommand.self,
         ])
 
     static let version = "0.1.0"

@@ -19,6 +19,7 @@ enum TargetsFile {
     static func read(_ text: String, at path: String, ownPrefix: String) -> Reading {
         var reading = Reading(rules: TargetRules(rules: [], ownPrefix: ownPrefix))
         var rules: [TargetRule] = []
+        var sources: [SourceRule] = []
         let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? ""
         do {
             let document = try Yams.compose(yaml: text)
@@ -26,9 +27,10 @@ enum TargetsFile {
                 reading.problems.append("expected 'targets:' with a list of entries")
                 return reading
             }
-            for name in document?.mapping?.keys.compactMap(\.string) ?? [] where name != "targets" {
-                reading.problems.append("there is no field '\(name)'; expected 'targets'")
+            for name in document?.mapping?.keys.compactMap(\.string) ?? [] where !fields.contains(name) {
+                reading.problems.append("there is no field '\(name)'; expected 'targets' or 'sources'")
             }
+            sources = readSources(document?.mapping?["sources"], &reading.problems)
             for (index, node) in targets.enumerated() {
                 var entry = TargetEntry(node, place: "targets[\(index)]", folder: folder)
                 if let rule = entry.rule() { rules.append(rule) }
@@ -40,15 +42,33 @@ enum TargetsFile {
             reading.problems.append(
                 "expected YAML, got: " + "\(error)".split(separator: "\n").prefix(2).joined(separator: " "))
         }
-        reading.rules = TargetRules(rules: rules, ownPrefix: ownPrefix)
+        reading.rules = TargetRules(rules: rules, sources: sources, ownPrefix: ownPrefix)
         return reading
+    }
+
+    private static let fields = ["targets", "sources"]
+
+    /// What schedules may listen to: `sources`, which may be left out.
+    private static func readSources(_ node: Node?, _ problems: inout [String]) -> [SourceRule] {
+        guard let node else { return [] }
+        guard let items = node.sequence else {
+            problems.append("expected 'sources:' with a list of entries")
+            return []
+        }
+        return items.enumerated().compactMap { index, item in
+            var entry = TargetEntry(item, place: "sources[\(index)]", folder: "", fields: ["namespace", "subject"])
+            let rule = entry.sourceRule()
+            problems += entry.problems
+            return rule
+        }
     }
 }
 
 /// One entry of the list, as it is read.
 private struct TargetEntry {
-    private static let fields = ["namespace", "subject", "delivery", "max_payload_bytes", "payload_schema"]
+    private static let targetFields = ["namespace", "subject", "delivery", "max_payload_bytes", "payload_schema"]
 
+    private let fields: [String]
     private let node: Node
     private let place: String
     /// Empty, or with a slash at its end.
@@ -57,7 +77,8 @@ private struct TargetEntry {
     /// The file of its schema; nil where it names none.
     private(set) var schema: (path: String, text: String?)?
 
-    init(_ node: Node, place: String, folder: String) {
+    init(_ node: Node, place: String, folder: String, fields: [String] = Self.targetFields) {
+        self.fields = fields
         self.node = node
         self.folder = folder
         self.place = place
@@ -68,15 +89,29 @@ private struct TargetEntry {
         problems.append("\(place)\(field.isEmpty ? "" : ".\(field)"): \(problem)\(line)")
     }
 
-    /// Nil where something is wrong; the problems say what.
-    mutating func rule() -> TargetRule? {
+    private mutating func members() -> Node.Mapping? {
         guard let mapping = node.mapping else {
             report("", "expected an entry with 'namespace' and 'subject'")
             return nil
         }
-        for key in mapping.keys where !Self.fields.contains(key.string ?? "") {
+        for key in mapping.keys where !fields.contains(key.string ?? "") {
             report(key.string ?? "?", "is no field of an entry", at: key)
         }
+        return mapping
+    }
+
+    /// Nil where something is wrong; the problems say what.
+    mutating func sourceRule() -> SourceRule? {
+        guard let mapping = members() else { return nil }
+        let namespace = readNamespace(mapping["namespace"])
+        let subject = readSubject(mapping["subject"])
+        guard problems.isEmpty, let namespace, let subject else { return nil }
+        return SourceRule(namespace: namespace, subject: subject)
+    }
+
+    /// Nil where something is wrong; the problems say what.
+    mutating func rule() -> TargetRule? {
+        guard let mapping = members() else { return nil }
         let namespace = readNamespace(mapping["namespace"])
         let subject = readSubject(mapping["subject"])
         let deliveries = readDelivery(mapping["delivery"])
@@ -123,8 +158,7 @@ private struct TargetEntry {
         for item in items {
             if let delivery = item.string.flatMap(Delivery.init(rawValue:)) {
                 deliveries.insert(delivery)
-            } else if item.string != "request" {
-                // `request` is known to the contract, not yet to this version: allowed, and of no use.
+            } else {
                 report("delivery", "expected jetstream, core or request, got '\(item.string ?? "?")'", at: item)
             }
         }

@@ -6,7 +6,9 @@ import Testing
 
 /// The examples of the documentation, run as they stand against `carillon dev`.
 @Suite struct ExampleTests {
-    @Test(.timeLimit(.minutes(1)), arguments: ["shell/schedules.sh", "shell/files.sh", "python/schedules.py"])
+    @Test(
+        .timeLimit(.minutes(1)),
+        arguments: ["shell/schedules.sh", "shell/files.sh", "python/schedules.py", "python/worker.py"])
     func anExampleRunsToItsEnd(path: String) async throws {
         let folder = try Filesystem.makeTemporaryFolder()
         defer { Filesystem.remove(folder) }

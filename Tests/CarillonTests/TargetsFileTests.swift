@@ -20,7 +20,7 @@ import Testing
         #expect(file.problems.isEmpty)
         #expect(file.rules.rules.count == 2)
         #expect(file.rules.rules[0].namespace == (try Namespace("billing")))
-        #expect(file.rules.rules[0].delivery == [.core])
+        #expect(file.rules.rules[0].delivery == [.core, .request])
         #expect(file.rules.rules[0].maxPayloadBytes == 65536)
         #expect(file.rules.rules[1].namespace == nil)
         #expect(file.rules.rules[1].delivery == [.jetstream])
@@ -31,6 +31,31 @@ import Testing
         let file = TargetsFile.read("targets: []", at: "targets.yaml", ownPrefix: "scheduler")
         #expect(file.problems.isEmpty)
         #expect(file.rules.rules.isEmpty)
+    }
+
+    @Test func sourcesSayWhoMayListen() throws {
+        let file = TargetsFile.read(
+            """
+            targets: []
+            sources:
+              - namespace: billing
+                subject: orders.>
+              - namespace: "*"
+                subject: open.*
+              - subject: a..b
+                delivery: [core]
+            """, at: "targets.yaml", ownPrefix: "scheduler")
+        #expect(
+            file.rules.sources == [
+                SourceRule(namespace: try Namespace("billing"), subject: try SubjectPattern("orders.>")),
+                SourceRule(namespace: nil, subject: try SubjectPattern("open.*")),
+            ])
+        #expect(
+            file.problems.map { String($0.prefix { $0 != ":" }) }.sorted() == [
+                "sources[2].delivery", "sources[2].namespace", "sources[2].subject",
+            ])
+        let none = TargetsFile.read("targets: []\nsources: all", at: "targets.yaml", ownPrefix: "scheduler")
+        #expect(none.problems == ["expected 'sources:' with a list of entries"])
     }
 
     @Test func everyProblemNamesItsEntryAndField() {

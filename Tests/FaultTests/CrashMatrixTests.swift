@@ -1,4 +1,5 @@
 import LocalServers
+import NATSClient
 import SchedulerEngine
 import ServiceFixture
 import Testing
@@ -16,13 +17,15 @@ import Testing
             switch point {
             case .claimLocked, .claimCommitted: 8
             case .publishing, .published, .acknowledged: 15
-            case .recording, .recorded, .told, .settled, .submittedTaken, .submittedApplied: 8
+            case .recording, .recorded, .told, .settled, .submittedTaken, .submittedApplied, .reportApplied,
+                .bufferOpened, .eventTaken:
+                8
             }
         }
     }
 
     static let steps = FailPoint.ofFires.flatMap { point in
-        Load.Delivery.allCases.map { Step(point: point, delivery: $0) }
+        Load.Delivery.plain.map { Step(point: point, delivery: $0) }
     }
 
     @Test(.timeLimit(.minutes(1)), arguments: steps) func aKilledInstanceLosesAndDoublesNothing(_ step: Step)
@@ -48,11 +51,14 @@ import Testing
 actor SharedSystem {
     static let shared = SharedSystem()
     private var running: (fixture: ServiceFixture, survivor: ServiceInstance)?
+    /// Answers whatever is asked on `demo.request.>`.
+    private var answering: NATSCallbackSubscription?
 
     func started() async throws -> ServiceFixture {
         if let running { return running.fixture }
         let fixture = try await ServiceFixture.start()
         try await fixture.makeStream()
+        answering = try fixture.answer("demo.request.>")
         running = (fixture, try await fixture.startInstance("survivor"))
         return fixture
     }

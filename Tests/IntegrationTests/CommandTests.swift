@@ -146,7 +146,7 @@ extension Integration {
                     "schedule.create", #"{\#(far),"command_headers":{"X-Nats-Msg-Id":"1"}}"#,
                     "30423 /command_headers/X-Nats-Msg-Id"
                 ),
-                ("schedule.create", #"{\#(far),"after":{}}"#, "50501 /after"),
+                ("schedule.create", #"{\#(far),"after":{}}"#, "10425 /after/schedule"),
                 ("schedule.get", "{}", "10425 /id"), ("schedule.get", #"{"id":"x","more":1}"#, "10422 /id /more"),
                 ("schedule.get", #"{"name":"nobody"}"#, "20404"),
                 ("schedule.delete", #"{"name":"a b"}"#, "10426 /name"),

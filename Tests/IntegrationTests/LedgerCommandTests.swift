@@ -158,7 +158,18 @@ extension Integration {
             let most = try #require(stats["lateness_ms"]?["max"]?.int64)
             #expect(most >= 0 && stats["lateness_ms"]?["p50"]?.int64 == most)
             let all = try await fixture.done("execution.stats", #"{"window_seconds":172800}"#, in: Self.namespace)
-            #expect(all["stats"]?["skipped"]?["paused"]?.int64 == 20)
+            #expect(all["stats"]?["skipped"]?["paused"]?.int64 == 20 && all["stats"]?["complete"]?.bool == true)
+            for (fields, total) in [
+                (#""target_command":"demo.ex""#, 21), (#""target_command":"demo.nobody""#, 0),
+                (#""target_command":"demo.ex","schedule_name":"ex""#, 21),
+            ] as [(String, Int64)] {
+                let part = try await fixture.done("execution.stats", "{\(fields)}", in: Self.namespace)
+                #expect(part["stats"]?["total"]?.int64 == total, "\(fields)")
+                #expect(part["stats"]?["duration_ms"]?.isNull == true, "nothing of it is tracked")
+            }
+            #expect(
+                try await fixture.refused("execution.stats", #"{"target_command":"a b"}"#, in: Self.namespace)
+                    == "10426 /target_command")
             #expect(
                 try await fixture.refused("execution.stats", #"{"window_seconds":99999999}"#, in: Self.namespace)
                     == "20422 /window_seconds")

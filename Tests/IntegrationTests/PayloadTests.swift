@@ -259,7 +259,10 @@ extension Integration {
                     "SELECT count(*) FROM scheduler.executions WHERE state NOT IN ('dead', 'claimed')") == 0)
             #expect(try await fixture.messages(of: "DEMO").isEmpty)
             #expect(await instance.stop())
-            #expect(try await fixture.events(of: id).prefix(2) == ["schedule created", "execution dead"])
+            #expect(
+                try await fixture.events(of: id).prefix(3) == [
+                    "schedule created", "execution failed", "execution dead",
+                ])
             await fixture.stop()
         }
 

@@ -196,12 +196,19 @@ extension Integration {
                 (ExecutionList.ofScheduleStatement, "'crowd', '\(crowd)', '\(zero)', \(top), NULL, 100", 300),
                 (ExecutionList.scheduleFloorStatement, "\(top), '\(quiet)', 19999", 200),
                 (ScheduleTable.lastFireStatement, "'{\(quiet),\(idle)}'", 200),
+                (LedgerTable.rowsStatement, "'\(quiet)', '\(zero)', \(top), 500", 200),
+                (LedgerTable.laterStatement, "'\(quiet)', '\(zero)', 3", 200),
+                (ExecutionStatistics.Asker.ofSchedule.bySchedule, "'\(zero)', \(top), 'quiet', '\(quiet)'", 200),
+                (ExecutionStatistics.Asker.ofNamespace.countBySchedule, "'\(zero)', \(top), 'many', 1001", 15_000),
+                (ExecutionStatistics.Asker.ofNamespace.countBySchedule, "'\(zero)', \(top), 'crowd', 1001", 1100),
+                (ExecutionStatistics.countByKey, "'\(zero)', \(top), 1001", 1100),
             ] {
                 let plan = try await plan(statement, arguments, on: fixture)
                 #expect(pages(plan) <= most, "\(plan)")
                 print("\(statement.name): \(pages(plan)) pages")
                 try await fixture.database.execute(script: "DEALLOCATE \(statement.name)")
             }
+            try await statistics(on: fixture)
             await fixture.stop()
         }
 

@@ -122,22 +122,32 @@ extension Integration {
                 JOIN scheduler.schedules s ON s.id = e.schedule_id LIMIT 5
                 """)
             #expect(isEmpty, "\(open)")
-            // Each change of a schedule has exactly one event, and each terminal row of the ledger too. Calendars,
+            // Each change of a schedule has exactly one event, and so has the end of each row of the ledger. Calendars,
             // freezes and what is asked for executions have entries of their own, without a fence, that no event tells.
-            var counts: [String: Int64] = [:]
+            var changes: Int64 = 0
+            var ends: [String: Int] = [:]
             for message in try await fixture.messages(of: "SCHEDULER_EVENTS") {
                 let tokens = message.subject.split(separator: ".")
-                if tokens.count > 3 { counts[String(tokens[3]), default: 0] += 1 }
+                guard tokens.count > 4 else { continue }
+                if tokens[3] == "schedule" { changes += 1 }
+                guard tokens[3] == "execution" else { continue }
+                let execution = try JSONValue.parse(message.payload)["correlationid"]?.string ?? "?"
+                ends["\(execution) \(tokens[4])", default: 0] += 1
             }
             #expect(
                 try await fixture.count(
                     "SELECT count(*) FROM scheduler.audit_log WHERE fence > 0 OR action LIKE 'command%'")
-                    == counts["schedule"])
-            #expect(
-                try await fixture.count(
-                    "SELECT count(*) FROM scheduler.executions WHERE state <> 'claimed' AND scheduled_for < '2050-01-01'"
-                )
-                    == counts["execution"])
+                    == changes)
+            // Not of those namespaces whose tests write rows by hand.
+            let rows = try await fixture.rows(
+                """
+                SELECT e.id || ' ' || e.state
+                FROM scheduler.executions e JOIN scheduler.schedules s ON s.id = e.schedule_id
+                WHERE e.finished_at IS NOT NULL AND e.scheduled_for < '2050-01-01'
+                    AND s.namespace NOT IN ('proof', 'overlap')
+                """)
+            let untold = rows.compactMap(\.[0]).filter { ends[$0] != 1 }
+            #expect(untold.isEmpty, "\(untold.count) of \(rows.count): \(untold.prefix(5))")
         }
     }
 }

@@ -43,6 +43,29 @@ struct LocalServersTests {
         #expect(greeting(port) == nil)
     }
 
+    @Test("Three nodes know each other, and one that is killed comes back under its name; none is left")
+    func runsACluster() async throws {
+        let cluster = try await NATSCluster.start()
+        var ports: [UInt16] = []
+        for node in cluster.nodes { ports.append(await node.port) }
+        let addresses = Set(ports.map { "127.0.0.1:\($0)" })
+        for (index, port) in ports.enumerated() {
+            #expect(greeting(port)?.contains("\"server_name\":\"n\(index + 1)\"") == true)
+            #expect(await until(10) { addresses.allSatisfy { greeting(port)?.contains($0) == true } })
+        }
+        let second = try #require(cluster.node(named: "n2"))
+        await second.kill()
+        #expect((greeting(ports[1]), cluster.node(named: "n4") == nil) == (nil, true))
+        try await second.start()
+        #expect(await until(10) { addresses.allSatisfy { greeting(ports[1])?.contains($0) == true } })
+        #expect(greeting(ports[1])?.contains("\"server_name\":\"n2\"") == true)
+        var pids: [pid_t] = []
+        for node in cluster.nodes { pids.append(try #require(await node.pid)) }
+        await cluster.remove()
+        #expect(pids.allSatisfy(isGone))
+        #expect(cluster.nodes.allSatisfy { access($0.folder, F_OK) != 0 })
+    }
+
     @Test("PostgreSQL starts, keeps its data through a crash, and leaves nothing")
     func runsPostgres() async throws {
         let server = try PostgresServer(fsync: false)

@@ -88,6 +88,18 @@ import Testing
         #expect(machine.trustUntil == 2_500_000_000 + 8 * Self.second)
     }
 
+    @Test func aRenewalWithoutAnAnswerIsTriedAgainSoon() {
+        hold()
+        #expect(machine.handle(.tick, now: 2_500_000_000).count == 1)
+        #expect(machine.handle(.renewUnknown, now: 3 * Self.second) == [])
+        #expect(machine.handle(.tick, now: 3_499_000_000) == [])
+        #expect(machine.handle(.tick, now: 3_500_000_000).count == 1)
+        // Nor is one by which only the revision was learnt the last for long.
+        #expect(machine.handle(.renewed(revision: 2, startedAt: 0), now: 4 * Self.second) == [])
+        #expect(machine.trustUntil == 8 * Self.second)
+        #expect(machine.handle(.tick, now: 4_500_000_000).count == 1)
+    }
+
     @Test func unconfirmedRenewalsLoseTheLockWithTheTrust() {
         hold()
         _ = machine.handle(.tick, now: 3 * Self.second)

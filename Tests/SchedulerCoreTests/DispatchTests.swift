@@ -1,15 +1,55 @@
+import Recurrence
 import SchedulerCore
 import Testing
 
 @Suite("What becomes of an attempt after one publish") struct DispatchTests {
-    @Test("An acknowledgement delivers, a duplicate one too; a refusal ends it")
-    func ends() {
+    /// Rules by what they say, as `request reply`, `core at_most_once`.
+    static func rule(_ words: String) -> DispatchRule {
+        let words = Set(words.split(separator: " "))
+        func choice<Choice: RawRepresentable & CaseIterable>(_ initial: Choice) -> Choice
+        where Choice.RawValue == String { Choice.allCases.first { words.contains($0.rawValue[...]) } ?? initial }
+        return DispatchRule(
+            delivery: choice(.jetstream), guarantee: choice(.atLeastOnce), completion: choice(.none))
+    }
+
+    static let everyRule = Delivery.allCases.flatMap { delivery in
+        Guarantee.allCases.flatMap { guarantee in
+            Completion.allCases.map { DispatchRule(delivery: delivery, guarantee: guarantee, completion: $0) }
+        }
+    }
+
+    @Test("An acknowledgement delivers, a duplicate one too; a refusal ends it", arguments: everyRule)
+    func ends(_ rule: DispatchRule) {
         for duplicate in [false, true] {
             let outcome = DispatchOutcome.acknowledged(stream: "S", sequence: 1, duplicate: duplicate)
-            #expect(DispatchDecision.decide(outcome) == .delivered)
+            #expect(DispatchDecision.decide(outcome, under: rule) == .ended(.delivered))
         }
-        #expect(DispatchDecision.decide(.flushed) == .delivered)
-        #expect(DispatchDecision.decide(.refused("too large")) == .failed("too large"))
+        #expect(DispatchDecision.decide(.flushed, under: rule) == .ended(.delivered))
+        for isFatal in [false, true] {
+            let failure = AttemptFailure(reason: "too large", isFatal: isFatal)
+            let action = DispatchDecision.decide(.refused("too large", isFatal: isFatal), under: rule)
+            #expect(action == .ended(.refused(failure)))
+        }
+        // Never again, and told as what nobody can know.
+        #expect(DispatchDecision.decide(.withheld, under: rule) == .ended(.uncertain))
+        #expect(DispatchDecision.decide(.notSent, under: rule) == .unsent)
+    }
+
+    @Test("A reply delivers; where it is the outcome, it says how the run went. A stream's is no worker's")
+    func replies() {
+        let failure = AttemptFailure(reason: "no funds", isFatal: true, retryAfter: 5)
+        for answer in [WorkerAnswer.succeeded(result: [0x31]), .failed(failure)] {
+            #expect(DispatchDecision.decide(.answered(answer), under: Self.rule("request")) == .ended(.delivered))
+        }
+        let reply = Self.rule("request reply")
+        let succeeded = DispatchDecision.decide(.answered(.succeeded(result: [0x31])), under: reply)
+        #expect(succeeded == .ended(.succeeded(result: [0x31])))
+        #expect(DispatchDecision.decide(.answered(.failed(failure)), under: reply) == .ended(.failed(failure)))
+        for rule in [reply, Self.rule("request")] {
+            // Another attempt would be stored once more.
+            let expected = AttemptFailure(reason: "target_is_a_stream", isFatal: true)
+            #expect(DispatchDecision.decide(.answeredByStream, under: rule) == .ended(.refused(expected)))
+        }
     }
 
     @Test(
@@ -19,15 +59,61 @@ import Testing
         #expect(DispatchDecision.backoffMilliseconds(tries: tries) == expected)
     }
 
+    struct Silence: Sendable, CustomTestStringConvertible {
+        let rule: String
+        let noResponders: DispatchDecision.Action
+        let timedOut: DispatchDecision.Action
+        let connectionLost: DispatchDecision.Action
+
+        var testDescription: String { rule }
+    }
+
+    private static let nobody = DispatchDecision.Action.ended(.refused(AttemptFailure(reason: "no_responders")))
+
+    static let silences = [
+        // A stream drops a copy: it is asked again whatever the guarantee, and ``isUncertain`` bounds it.
+        Silence(rule: "jetstream", noResponders: .silent, timedOut: .silent, connectionLost: .unsent),
+        Silence(rule: "jetstream at_most_once", noResponders: .silent, timedOut: .silent, connectionLost: .unsent),
+        Silence(rule: "jetstream report", noResponders: .silent, timedOut: .silent, connectionLost: .unsent),
+        Silence(rule: "request", noResponders: nobody, timedOut: .silent, connectionLost: .unsent),
+        Silence(rule: "request report", noResponders: nobody, timedOut: .silent, connectionLost: .unsent),
+        // No reply is an outcome where the reply is one.
+        Silence(rule: "request reply", noResponders: nobody, timedOut: .ended(.unanswered), connectionLost: .unsent),
+    ]
+
+    @Test("Silence is the target's, a lost connection nobody's; no responders end a request", arguments: silences)
+    func triesAgain(_ row: Silence) {
+        let rule = Self.rule(row.rule)
+        #expect(DispatchDecision.decide(.noResponders, under: rule) == row.noResponders)
+        #expect(DispatchDecision.decide(.timedOut, under: rule) == row.timedOut)
+        #expect(DispatchDecision.decide(.connectionLost, under: rule) == row.connectionLost)
+    }
+
     @Test(
-        "Silence is the target's, a lost connection nobody's; what came before either may have arrived, or cannot have",
-        arguments: [
-            (.noResponders, .silent, false), (.timedOut, .silent, true), (.connectionLost, .unsent, true),
-            (.notSent, .unsent, false),
-        ] as [(DispatchOutcome, DispatchDecision.Action, Bool)])
-    func triesAgain(outcome: DispatchOutcome, action: DispatchDecision.Action, mayHaveArrived: Bool) {
-        #expect(DispatchDecision.decide(outcome) == action)
-        #expect(outcome.mayHaveArrived == mayHaveArrived)
+        "What may have arrived at a core or request target is not sent twice where once is the most",
+        arguments: ["core", "core report", "request", "request reply", "request report"])
+    func atMostOnce(_ words: String) {
+        let rule = Self.rule(words + " at_most_once")
+        for outcome in [DispatchOutcome.timedOut, .connectionLost] {
+            #expect(outcome.mayHaveArrived)
+            #expect(DispatchDecision.decide(outcome, under: rule) == .ended(.uncertain))
+            #expect(DispatchDecision.decide(outcome, under: Self.rule(words)) != .ended(.uncertain))
+        }
+        // Nobody has these.
+        for outcome in [DispatchOutcome.noResponders, .notSent] {
+            #expect(!outcome.mayHaveArrived)
+            #expect(DispatchDecision.decide(outcome, under: rule) != .ended(.uncertain))
+        }
+    }
+
+    @Test("A fenced member has sent nothing that could first be sent after its fence, clocks apart")
+    func rescues() {
+        let fenced = Instant(milliseconds: 1_000_000)
+        for (after, expected) in [(-5000, true), (0, true), (100, true), (101, false), (5000, false)] as [(Int64, Bool)]
+        {
+            let sendable = fenced.adding(milliseconds: after)
+            #expect(DispatchDecision.mayHaveBeenSent(sendableAt: sendable, fencedAt: fenced) == expected)
+        }
     }
 
     struct Case: Sendable, CustomTestStringConvertible {

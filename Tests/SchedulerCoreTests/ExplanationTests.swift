@@ -23,13 +23,15 @@ import Testing
             keptFrom: Self.at.adding(milliseconds: -30 * 86_400_000))
     }
 
-    private func row(_ state: ExecutionState, _ origin: Origin = .time, late: Int64? = nil) -> Execution {
+    private func row(
+        _ state: ExecutionState, _ origin: Origin = .time, late: Int64? = nil, claimed: Int64 = 0
+    ) -> Execution {
         let occurrence = Occurrence(
             schedule: Self.id, generation: 1, origin: origin, scheduledFor: Self.at, ordinal: origin == .time ? 0 : 1)
         var row = Execution(
             id: occurrence.executionID, schedule: Self.id, scheduledFor: Self.at, dueAt: Self.at, state: state,
             origin: origin, trigger: origin == .time ? .cron : .manual, generation: 1, scheduleVersion: 1, attempt: 1,
-            fence: 1, claimedAt: Self.at)
+            fence: 1, claimedAt: Self.at.adding(milliseconds: claimed))
         row.firedAt = late.map { Self.at.adding(milliseconds: $0) }
         return row
     }
@@ -70,6 +72,64 @@ import Testing
         expect(facts, .fired, says: "may have had it twice")
         facts.executions = [row(.delivered, late: 3), row(.delivered, .manual, late: 3)]
         expect(facts, .firedMoreThanOnce, says: "A trigger made execution")
+    }
+
+    @Test("What a late fire waited for")
+    func delays() throws {
+        var facts = try facts()
+        facts.executions = [row(.delivered, late: 2500)]
+        expect(facts, .late, says: "It was claimed in time")
+        facts.executions = [row(.delivered, late: 7000, claimed: 6500)]
+        expect(
+            facts, .late,
+            says: "Nobody had claimed it before \(Self.at.adding(milliseconds: 6500).rfc3339), 6.5 s after")
+        facts.executions = [row(.delivered, late: 3)]
+        #expect(!Explanation(facts).sentences.contains { $0.contains("claimed") })
+    }
+
+    @Test("What is open is told with what comes next, and what ended with how it ended")
+    func lives() throws {
+        var facts = try facts()
+        func tracked(_ state: ExecutionState, attempt: Int32 = 1, ended: Int64? = nil) -> Execution {
+            var row = row(state, late: 3)
+            row.isTracked = true
+            row.attempt = attempt
+            row.startedAt = Self.at.adding(milliseconds: 50)
+            row.finishedAt = ended.map { Self.at.adding(milliseconds: $0) }
+            return row
+        }
+        func deadline(_ kind: Life.Deadline.Kind) {
+            facts.deadlines = [facts.executions[0].id: .init(kind, at: Self.at)]
+        }
+        facts.executions = [tracked(.delivered)]
+        expect(facts, .open, says: "its worker has not said that it began")
+        deadline(.start)
+        expect(facts, .open, says: "If nobody says by \(Self.at.rfc3339) that it began, the attempt is timed out.")
+        facts.executions = [tracked(.running)]
+        expect(facts, .open, says: "Its worker runs attempt 1")
+        for (kind, words) in [
+            (Life.Deadline.Kind.run, "If it has not ended by"), (.heartbeat, "no sign of life"),
+            (.cancel, "was asked to stop"),
+        ] {
+            deadline(kind)
+            expect(facts, .open, says: words)
+        }
+        var waiting = tracked(.retryWait, attempt: 2)
+        waiting.lastOutcome = "timed_out"
+        waiting.reason = "no sign of life"
+        facts.executions = [waiting]
+        deadline(.retry)
+        expect(facts, .open, says: "timed_out (no sign of life)")
+        expect(facts, .open, says: "The next attempt is due at")
+        facts.executions = [tracked(.claimed, attempt: 3)]
+        expect(facts, .open, says: "Attempt 3 of execution")
+        facts.executions = [tracked(.succeeded, attempt: 2, ended: 1503)]
+        expect(facts, .fired, says: "that it succeeded, 1.5 s after it was fired, with attempt 2.")
+        var dead = tracked(.dead, attempt: 4, ended: 9)
+        dead.lastOutcome = "failed"
+        dead.reason = "no disk"
+        facts.executions = [dead]
+        expect(facts, .dead, says: "gave up after 4 attempts, the last one failed: no disk.")
     }
 
     @Test("Every reason of a skip has words of its own", arguments: SkipReason.allCases)

@@ -8,6 +8,14 @@ private func member(_ number: UInt64) -> InstanceID {
     InstanceID(UUIDValue(high: 0x0190_0000_0000_7000 &+ number &* 0x1_0000_0001, low: 1 << 63 | number &* 0x9E37_79B9))
 }
 
+extension MemberTable {
+    /// A renewal of this member's own, acknowledged and told by the watch at once.
+    fileprivate mutating func sightHolds(at now: Int64) {
+        ownLeaseAcknowledged(revision: UInt64(now + 1))
+        sawOwnLease(revision: UInt64(now + 1), at: now)
+    }
+}
+
 @Suite("What a member knows of the others' leases") struct MemberTableTests {
     private let own = member(1)
     private let peer = member(2)
@@ -78,6 +86,20 @@ private func member(_ number: UInt64) -> InstanceID {
         let table = table(until: 5 * second)
         #expect(table.suspects(at: 5 * second + lease / 2, own: own) == [peer])
         #expect(table.suspects(at: 5 * second + lease / 2 + 1, own: own).isEmpty)
+    }
+
+    /// A node of a cluster died and took the watch with it; or the watch is on a node that is far behind.
+    @Test("Renewals that are acknowledged and not told by the watch give no sight")
+    func losesTheWatch() {
+        var table = table(until: 3 * second)
+        for tick in 4...6 as ClosedRange<Int64> {
+            table.ownLeaseAcknowledged(revision: UInt64(tick * second))
+            table.sawOwnLease(revision: UInt64(3 * second), at: tick * second)
+        }
+        #expect(table.suspects(at: 6 * second, own: own).isEmpty)
+        // Told before it is acknowledged: that is the newest there is.
+        table.sawOwnLease(revision: UInt64(7 * second), at: 7 * second)
+        #expect(table.suspects(at: 7 * second, own: own).isEmpty)
     }
 
     @Test("Suspects come in one order, so that all rescuers go the same way")

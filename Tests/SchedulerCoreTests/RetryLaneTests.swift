@@ -53,6 +53,21 @@ import Testing
         #expect(lane.isEmpty && !lane.holds("t") && lane.inFlight == 0)
     }
 
+    @Test("What is given up unsent says nothing of its target: the next one is the probe, at once")
+    func withheld() {
+        var lane = lane(items: 3)
+        #expect(taken(&lane, at: 50) == [0])
+        lane.unanswered(0, dueAt: 0, by: "t", at: ms(50))
+        #expect(taken(&lane, at: 150) == [1])
+        lane.withheld(for: "t", at: ms(150))
+        // One probe, not all: the target has not answered.
+        #expect(taken(&lane, at: 150) == [2])
+        lane.withheld(for: "t", at: ms(150))
+        #expect(taken(&lane, at: 150) == [0])
+        lane.withheld(for: "t", at: ms(150))
+        #expect(lane.isEmpty && lane.inFlight == 0)
+    }
+
     @Test("A target that falls silent while it flows is one silence, however many were under way")
     func fallsSilentAgain() {
         var lane = lane(items: 6)

@@ -112,7 +112,9 @@ private func definition(_ text: String, onto current: ScheduleDefinition? = nil)
         let elsewhere: Set = [
             "schedule_type", "interval_seconds", "run_at", "rrule", "command_payload", "payload_template", "after",
         ]
-        #expect(Set(DefinitionReader.fields) == elsewhere.union(Self.faults.map(\.field)))
+        #expect(
+            Set(DefinitionReader.fields)
+                == elsewhere.union(Self.faults.map(\.field)).union(DefinitionReader.eventFields))
     }
 
     @Test(
@@ -155,15 +157,26 @@ private func definition(_ text: String, onto current: ScheduleDefinition? = nil)
             (#"{"schedule_type":"solar","target_command":"a"}"#, ["/schedule_type invalid_value"]),
             (#"{"schedule_type":7,"target_command":"a"}"#, ["/schedule_type wrong_type"]),
             (
-                #"{"schedule_type":"event","delivery":"request","completion":"report","guarantee":"none","target_command":"a"}"#,
-                [
-                    "/schedule_type not_supported", "/delivery not_supported", "/guarantee invalid_value",
-                    "/completion not_supported",
-                ]
+                #"{"schedule_type":"eventually","delivery":"request","completion":"report","guarantee":"none","target_command":"a"}"#,
+                ["/schedule_type invalid_value", "/guarantee invalid_value"]
+            ),
+            (
+                #"{"schedule_type":"immediate","target_command":"a","delivery":"request","completion":"reply","guarantee":"at_most_once"}"#,
+                []
+            ),
+            (#"{"schedule_type":"immediate","target_command":"a","delivery":"request"}"#, []),
+            (
+                #"{"schedule_type":"immediate","target_command":"a","delivery":"core","completion":"reply"}"#,
+                ["/completion conflicting_fields"]
+            ),
+            // What the delivery was meant to be is not known.
+            (
+                #"{"schedule_type":"immediate","target_command":"a","delivery":"pigeon","completion":"reply"}"#,
+                ["/delivery invalid_value"]
             ),
             (
                 #"{"schedule_type":"immediate","target_command":"a","rrule":"X","after":{},"payload_template":3}"#,
-                ["/rrule conflicting_fields", "/payload_template wrong_type", "/after not_supported"]
+                ["/rrule conflicting_fields", "/payload_template wrong_type", "/after/schedule missing_field"]
             ),
             (#"{"schedule_type":"immediate","target_command":"$JS.API.INFO"}"#, ["/target_command target_reserved"]),
             ("{}", ["/schedule_type missing_field", "/target_command missing_field"]),

@@ -97,6 +97,8 @@ def documentation():
                 elif event := re.fullmatch(r"io\.carillon\.(\w+)\.v1\.(\w+)", str(kind)):
                     check(f"events/{event[1]}.{event[2]}.v1.json", value, path, partly=True)
                     counts["events"] += 1
+                elif kind == "io.carillon.v1.dead_letter":
+                    check("dead-letter.v1.json", value, path, partly=True)
                 elif isinstance(kind, str) and kind.startswith("io.carillon.v1."):
                     check(reply_schema(kind), value, path, partly=True)
                     counts["replies"] += 1

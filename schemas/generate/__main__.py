@@ -13,9 +13,11 @@ from asyncapi import document, yaml
 from catalogue import COMMANDS, is_changing
 from discovery import HELP, MICRO
 from events import EVENTS, HEADERS, event_schema
+from letters import LETTER
 from parts import BASE, closed
 from rehearsals import REHEARSALS
 from replies import DEFINITIONS, REHEARSAL
+from reports import REPORTS, STOP, report_schema
 
 FOLDER = Path(__file__).resolve().parent.parent
 
@@ -77,9 +79,13 @@ def files():
          "error": {"$ref": "#/definitions/error"}}))
     for name in EVENTS:
         add(f"events/{name}.v1.json", event_schema(name))
+    for kind in REPORTS:
+        add(f"reports/{kind}.v1.json", report_schema(kind))
+    add("reports/cancel.v1.json", {"title": "what a worker is told that shall stop"} | STOP)
     for verb, schema in MICRO.items():
         add(f"micro/{verb}.v1.json", {"title": f"discovery: {verb}"} | schema)
     add("fired-message.headers.v1.json", HEADERS)
+    add("dead-letter.v1.json", LETTER)
     result["asyncapi.yaml"] = yaml(document("1")) + "\n"
     return result
 
@@ -89,7 +95,7 @@ def main():
     checks = "--check" in arguments
     folder = Path(next((text for text in arguments if not text.startswith("-")), FOLDER))
     wanted = files()
-    made = {str(path.relative_to(folder)) for part in ("commands", "events", "micro")
+    made = {str(path.relative_to(folder)) for part in ("commands", "events", "micro", "reports")
             for path in (folder / part).glob("*.json")}
     wrong = sorted(made - set(wanted))
     for path, text in wanted.items():

@@ -4,6 +4,7 @@ import json
 
 from catalogue import COMMANDS, is_changing
 from events import EVENTS
+from reports import REPORTS
 
 FORMAT = "application/schema+json;version=draft-07"
 PARAMETERS = {
@@ -90,8 +91,21 @@ def document(version):
         "headers": {"schemaFormat": FORMAT, "schema": {"$ref": "./fired-message.headers.v1.json"}}, "payload": {}}
     channels["fired"] = channel("{target}", "What is fired, where the schedule says.", ["fired"], ["target"])
     operations["fired"] = operation("send", "fired", "A command at its time.", ["fired"])
-    for name, address, text, parameters in RESERVED:
-        channels[name] = channel(address, text, [], parameters)
+    for kind, (text, _) in REPORTS.items():
+        key = f"report.{kind}"
+        kept = "" if kind == "heartbeat" else " Kept in the stream SCHEDULER_COMMANDS."
+        messages[key] = message(f"reports/{kind}.v1.json", text)
+        channels[key] = channel(f"scheduler.run.{{namespace}}.{{execution_id}}.{kind}",
+                                f"A worker's report on a tracked execution.{kept}", [key], ["namespace", "execution_id"])
+        operations[key] = operation("receive", key, text, [key])
+    messages["stop"] = message("reports/cancel.v1.json", "The worker shall stop.")
+    channels["stop"] = channel("scheduler.run.{namespace}.{execution_id}.cancel", "Said once, to whoever listens.",
+                               ["stop"], ["namespace", "execution_id"])
+    operations["stop"] = operation("send", "stop", "The worker shall stop.", ["stop"])
+    messages["dead_letter"] = message("dead-letter.v1.json", "An execution gave up.")
+    channels["dead_letter"] = channel("scheduler.dlq.{namespace}.{schedule_id}", "Kept in the stream SCHEDULER_DLQ.",
+                                      ["dead_letter"], ["namespace", "schedule_id"])
+    operations["dead_letter"] = operation("send", "dead_letter", "An execution gave up.", ["dead_letter"])
     used = {name for channel in channels.values() for name in channel.get("parameters", {})}
     return {
         "asyncapi": "3.0.0",
@@ -104,15 +118,6 @@ def document(version):
         "components": {"messages": messages,
                        "parameters": {name: text for name, text in PARAMETERS.items() if name in used}},
     }
-
-
-# Subjects that are ours, and on which nothing is said yet.
-RESERVED = [
-    ("dead_letter", "scheduler.dlq.{namespace}.{schedule_id}", "Reserved: executions that gave up.",
-     ["namespace", "schedule_id"]),
-    ("report", "scheduler.run.{namespace}.{execution_id}.{report}",
-     "Reserved: a worker's reports on a tracked execution, and the wish that it stops.", ["namespace", "execution_id"]),
-]
 
 
 def yaml(value, indent=0):

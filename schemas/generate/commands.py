@@ -6,7 +6,7 @@ from parts import (
 )
 from definition import FIELDS, HOLIDAY, WEEKDAYS, timing_rules, wanted_fields
 from replies import (
-    COUNTS, EXPORT, FIRE, IMPORT, OMITTED, RESTORED, STATUSES, SYSTEM, WARNINGS,
+    COUNTS, EXPORT, FIRE, IMPORT, OMITTED, RESTORED, STATUSES, SYSTEM, WAITING, WARNINGS,
 )
 
 OPTIONS = {
@@ -48,7 +48,7 @@ DELETED = closed({"id": identifier(), "state": choice("deleted")})
 
 DEFINITION_OR_REFERENCE = {
     "if": {"required": ["schedule_type"], "properties": {"schedule_type": {"not": {"type": "null"}}}},
-    "then": {"required": ["target_command"], "allOf": timing_rules()},
+    "then": {"allOf": timing_rules()},
     "else": EITHER,
 }
 
@@ -57,7 +57,7 @@ COMMANDS = {
     "schedule.create": (
         record(wanted_fields() | {"paused": nullable(boolean("the state to start in", default=False))}
                | {name: nullable(schema) for name, schema in UNVERSIONED.items()},
-               ["schedule_type", "target_command"], allOf=timing_rules()),
+               ["schedule_type"], allOf=timing_rules()),
         {"schedule": ref("schedule"), "warnings": WARNINGS}, ["warnings"]),
     "schedule.get": (request(REFERENCE, **EITHER), {"schedule": ref("schedule")}, []),
     "schedule.update": (
@@ -71,8 +71,9 @@ COMMANDS = {
         SCHEDULE_REPLY, IF_ANY),
     "schedule.trigger": (
         request(REFERENCE | {"payload": {"description": "in place of command_payload"},
-                             "force": boolean("although a freeze holds", default=False)}, options=OPTIONS, **EITHER),
-        {"execution": ref("execution")}, []),
+                             "force": boolean("although a freeze holds, or as many are open as may be", default=False)},
+                options=OPTIONS, **EITHER),
+        {"execution": ref("execution"), "waiting": WAITING}, ["execution", "waiting"]),
     "schedule.preview": (
         request({"id": REFERENCE["id"]} | FIELDS | {
             "from": wanted_instant("now where it is left out"),

@@ -46,11 +46,23 @@ PAIRS = {
     },
 }
 
+# Whom a schedule follows.
+LINK = record({"schedule": NAME, "on": nullable(choice("succeeded", "failed", "completed", default="succeeded"))},
+              ["schedule"])
+LINK_SHOWN = closed({"schedule": NAME, "on": choice("succeeded", "failed", "completed")})
+
+
+def after(link):
+    links = array(link, most=100, least=1)
+    return {"description": "fires besides when other schedules of the namespace have ended so",
+            "anyOf": [link, record({"any": links}, ["any"]), record({"all": links}, ["all"])]}
+
+
 # What a creator says: each field's value, where it has one. The order is that of replies.
 FIELDS = {
     "name": NAME | {"description": "unique in the namespace; the id where it is left out"},
     "description": string(most=1024, default=""),
-    "schedule_type": choice("cron", "interval", "once", "immediate", "rrule"),
+    "schedule_type": choice("cron", "interval", "once", "immediate", "rrule", "event", "absence"),
     "cron_expression": string("5 or 6 fields, or @daily and the like", most=256, least=1),
     "interval_seconds": number("fixed rate, whole milliseconds", 0.1, 3_155_760_000),
     "run_at": string("RFC 3339, or a local time that is read in `timezone`", most=64),
@@ -66,13 +78,21 @@ FIELDS = {
     "shift": choice("none", "next_business_day", "previous_business_day", default="none"),
     "windows": array(WINDOW, most=50, default=[]),
     "outside": choice("skip", "defer", default="skip"),
+    "event_subject": string("of event and absence: the subject to listen to; it must be on the namespace's list of sources",
+                            most=255, least=1),
+    "event_stream": string("of event and absence: a stream to read the subject from; a core subject where it is left out",
+                           most=255, least=1),
+    "delay_seconds": number("of event: from a message to its fire", 0, YEAR, default=0),
+    "debounce_seconds": number("of event: fires once no message came for so long, for the last one", 0, 86_400, default=0),
+    "max_rate_per_second": number("of event: fires a second at most; what is too much waits", 0.001, 1000),
+    "absence_seconds": number("of absence: for so long no message may be missing", 1, YEAR),
     "target_command": TARGET,
     "command_payload": {"description": "any JSON; delivered as the exact bytes of this value", "default": {}},
     "command_headers": PAIRS["command_headers"],
     "payload_template": boolean("its strings are templates", default=False),
-    "delivery": choice("jetstream", "core", default="jetstream"),
-    "guarantee": choice("at_least_once", default="at_least_once"),
-    "completion": choice("none", default="none"),
+    "delivery": choice("jetstream", "core", "request", default="jetstream"),
+    "guarantee": choice("at_least_once", "at_most_once", default="at_least_once"),
+    "completion": choice("none", "reply", "report", default="none"),
     "start_timeout_seconds": number("", 0.001, YEAR),
     "run_timeout_seconds": number("", 0.001, YEAR, default=300),
     "heartbeat_timeout_seconds": number("", 0.001, YEAR),
@@ -87,15 +107,19 @@ FIELDS = {
     "retry_max_delay_seconds": number("", 0, YEAR, default=3600),
     "retry_max_age_seconds": number("", 0, YEAR, default=86_400),
     "pause_after_failures": integer("", 1, 1_000_000),
+    "after": after(LINK),
     "priority": integer("the higher goes first", 0, 9, default=5),
     "tags": array(string(pattern="^[A-Za-z0-9:._-]{1,64}$"), most=32, default=[]),
     "metadata": PAIRS["metadata"],
     "delete_when_exhausted": boolean(default=False),
 }
 
-REQUIRED = ["schedule_type", "target_command"]
+# An absence may do without target_command: then its event is all.
+REQUIRED = ["schedule_type"]
 MAIN_FIELDS = {"cron": "cron_expression", "interval": "interval_seconds", "once": "run_at", "rrule": "rrule",
-               "immediate": None}
+               "immediate": None, "event": "event_subject", "absence": "absence_seconds"}
+# Of several types.
+SHARED = {"absence": ["event_subject", "cron_expression"]}
 
 
 def wanted_fields(required=REQUIRED):
@@ -107,12 +131,15 @@ def timing_rules():
     """Which field belongs to which type, as `allOf`."""
     rules = []
     for kind, main in MAIN_FIELDS.items():
-        others = {field: {"type": "null"} for field in MAIN_FIELDS.values() if field and field != main}
+        others = {field: {"type": "null"} for field in MAIN_FIELDS.values()
+                  if field and field != main and field not in SHARED.get(kind, [])}
         if main is None or kind == "once":
             others["max_runs"] = {"enum": [1, None]}
-        then = {"properties": ({main: {"not": {"type": "null"}}} if main else {}) | others}
+        wanted = [main] if main else []
+        wanted += ["event_subject"] if kind == "absence" else ["target_command"]
+        then = {"properties": {field: {"not": {"type": "null"}} for field in wanted} | others}
         rules.append({"if": {"properties": {"schedule_type": {"const": kind}}, "required": ["schedule_type"]},
-                      "then": ({"required": [main]} if main else {}) | then})
+                      "then": {"required": wanted} | then})
     return rules
 
 
@@ -122,11 +149,15 @@ def shown_field(name, schema):
         return instant(schema.get("description", ""))
     if name == "windows":
         return array(WINDOW_SHOWN)
+    if name == "after":
+        return after(LINK_SHOWN)
     return {key: value for key, value in schema.items() if key != "default"}
 
 
-ABSENT_IF_UNSET = ["cron_expression", "interval_seconds", "run_at", "rrule", "start_at", "end_at", "max_runs",
-                   "only_on", "not_on", "start_timeout_seconds", "heartbeat_timeout_seconds", "pause_after_failures"]
+ABSENT_IF_UNSET = ["event_subject", "event_stream", "delay_seconds", "debounce_seconds", "max_rate_per_second",
+                   "absence_seconds", "target_command", "cron_expression", "interval_seconds", "run_at", "rrule", "start_at", "end_at", "max_runs",
+                   "only_on", "not_on", "start_timeout_seconds", "heartbeat_timeout_seconds", "pause_after_failures",
+                   "after"]
 
 SCHEDULE = closed(
     {"id": identifier("UUIDv7"), "namespace": NAMESPACE, "name": NAME, "version": integer("grows with each change", 1),

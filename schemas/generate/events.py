@@ -1,8 +1,10 @@
 """Each event: CloudEvents 1.0, structured JSON, with what its `data` holds."""
 
 from parts import (
-    NAME, NAMESPACE, SKIP_REASONS, TRIGGERS, UUID, choice, closed, identifier, instant, integer, ref, string,
+    NAME, NAMESPACE, SKIP_REASONS, TRIGGERS, UUID, boolean, choice, closed, identifier, instant, integer, ref, string,
 )
+
+REPORT_KINDS = ["started", "heartbeat", "succeeded", "failed"]
 
 EXECUTION_DATA = {
     "execution_id": identifier(), "schedule_id": identifier(), "schedule_name": NAME, "namespace": NAMESPACE,
@@ -46,7 +48,9 @@ def outcome(text, without=(), **what):
 def execution(text, status, required=(), **changed):
     data = EXECUTION_DATA | {"status": {"const": status}} | changed
     optional = set(EXECUTION_OPTIONAL) - set(required)
-    return text, {"correlationid": identifier("the execution's id")}, closed(
+    attributes = {"correlationid": identifier("the execution's id"),
+                  "causationid": identifier("the execution whose end made this one")}
+    return text, attributes, closed(
         data, [name for name in data if name in optional or name in ("range_from", "count")])
 
 
@@ -71,6 +75,7 @@ EVENTS = {
     "schedule.times_removed": schedule(
         "A jump of the clocks leaves out local times that match a schedule's expression: they are no occurrences. "
         "`reason` names them."),
+    "schedule.absent": schedule("No message came by the deadline of an absence; reason names the subject and the deadline."),
     "schedule.command_accepted": outcome(
         "A submitted command was carried out; its changes are told by their own events.", effect=choice(
             "applied", "repeated", "rehearsed", text="repeated: the same request_id was carried out before")),
@@ -79,9 +84,28 @@ EVENTS = {
         ["schedule_id", "schedule_name", "version", "reason"], error=ref("error")),
     "execution.delivered": execution(
         "Acknowledged by the target's stream, or flushed to a core target.", "delivered"),
+    "execution.running": execution("The worker said that it began.", "running"),
+    "execution.succeeded": execution("The worker, or its reply, said that it is done.", "succeeded"),
+    "execution.failed": execution("An attempt failed; reason says why.", "failed", ["reason"]),
+    "execution.timed_out": execution(
+        "An attempt did not begin, gave no sign of life or did not end in time; reason says which.", "timed_out",
+        ["reason"]),
+    "execution.retrying": execution(
+        "Another attempt follows the one that failed or timed out.", "retrying", ["reason"],
+        retry_at=instant("when the next attempt is due")),
+    "execution.report_problem": (
+        "A worker's report could not be taken as it was sent; error says why. With counted it holds all the same, "
+        "without what the error names.",
+        {"correlationid": string("the execution's id")}, closed({
+            "execution_id": identifier(), "schedule_id": identifier(),
+            "namespace": string("_system where the subject names none that a creator may have",
+                                pattern="^([A-Za-z0-9][A-Za-z0-9_-]{0,63}|_system)$"),
+            "report": choice(*REPORT_KINDS), "report_subject": string("what it was published on"),
+            "fence": integer("the report's", 1), "counted": boolean(), "error": ref("error"),
+        }, ["execution_id", "schedule_id", "report", "fence"])),
     "execution.dead": execution("Given up; reason says why.", "dead", ["reason"]),
     "execution.cancelled": execution(
-        "Given up by a command before it was handed to NATS; reason says why.", "cancelled", ["reason"]),
+        "Given up by a command, or with its schedule; reason says why.", "cancelled", ["reason"]),
     "execution.skipped": execution(
         "Not fired; reason says why. A long run is one event: range_from to scheduled_for, count of them.", "skipped",
         ["reason"], reason=choice(*SKIP_REASONS), range_from=instant(), count=integer("", 2)),
@@ -128,8 +152,12 @@ HEADERS = {
         "Scheduler-Trigger": choice(*TRIGGERS),
         "Scheduler-Fence": string("belongs to the attempt, grows per schedule", pattern="^[1-9][0-9]*$"),
         "Scheduler-Missed-Count": string("of a catch-up only", pattern="^[1-9][0-9]*$"),
+        "Scheduler-Status-Subject": string(
+            "of tracked executions: where the worker reports, with .started, .heartbeat, .succeeded or .failed, and "
+            "is asked to stop, with .cancel", pattern=f"^[a-z0-9_-]+\\.run\\.[A-Za-z0-9_-]+\\.{UUID}$"),
+        "Scheduler-Deadline": instant("of tracked executions: when the attempt shall have ended"),
         "Content-Type": {"const": "application/json"},
         "traceparent": string("W3C trace context", pattern="^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"),
-    }, ["Scheduler-Missed-Count"], "The user's own headers follow, with other names."),
+    }, ["Scheduler-Missed-Count", "Scheduler-Status-Subject", "Scheduler-Deadline"], "The user's own headers follow, with other names."),
     "additionalProperties": {"type": "string"},
 }

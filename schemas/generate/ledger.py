@@ -1,11 +1,11 @@
 """The commands that look back: the audit, explanations, counts; those on executions, and on members."""
 
-from commands import EITHER, LIMIT, OPTIONS, REFERENCE, UNVERSIONED, paged, request
+from commands import IN_FLIGHT, EITHER, LIMIT, OPTIONS, REFERENCE, UNVERSIONED, paged, request
 from parts import (
-    NAME, array, boolean, choice, closed, identifier, instant, integer, named_id, number, ref, string,
+    NAME, NAMESPACE, array, boolean, choice, closed, identifier, instant, integer, named_id, nullable, number, ref, string,
     wanted_instant,
 )
-from replies import WARNINGS
+from replies import WAITING, WARNINGS
 
 HASH = string("SHA-256", pattern="^[0-9a-f]{64}$")
 LINK = closed({"sequence": integer("the place in the chain", 0), "hash": HASH})
@@ -31,41 +31,97 @@ EXPLANATION = closed({
     "sentences": array(string(), "for people"), "executions": array(ref("execution")),
 }, ["occurrence", "due_at"])
 
+QUANTILES = {"anyOf": [{"type": "null"}, closed({"p50": number(), "p90": number(), "p99": number(), "max": number()})]}
 STATS = closed({
-    "schedule_id": identifier(), "schedule_name": NAME, "window_seconds": integer("", 1), "from": instant(),
-    "to": instant(), "total": integer("", 0), "outcomes": COUNTS, "skipped": COUNTS | {"description": "by reason"},
-    "triggers": COUNTS, "success_rate": {"description": "null where nothing ended", "type": ["number", "null"]},
-    "lateness_ms": {"anyOf": [{"type": "null"}, closed(
-        {"p50": number(), "p90": number(), "p99": number(), "max": number()})]},
-}, ["schedule_id", "schedule_name"])
+    "schedule_id": identifier(), "schedule_name": NAME, "target_command": string(), "window_seconds": integer("", 1),
+    "from": instant("where the counts begin"), "to": instant(),
+    "complete": boolean("false: they begin later than the window, which has too many rows"), "total": integer("", 0),
+    "outcomes": COUNTS, "skipped": COUNTS | {"description": "by reason"}, "triggers": COUNTS,
+    "success_rate": {"description": "null where nothing ended", "type": ["number", "null"]},
+    "lateness_ms": QUANTILES | {"description": "from the due time to the publish"},
+    "duration_ms": QUANTILES | {"description": "from the publish to the end, where it is tracked; else null"},
+}, ["schedule_id", "schedule_name", "target_command"])
 WINDOW = integer("how far back; within the history that is kept", 1, 2**40, default=86_400)
 
 BACKFILL = closed({
     "schedule_id": identifier(), "from": instant(), "to": instant(), "count": integer("executions that it made", 0),
+    "waiting": integer("of these, the ones that wait for a place", 0),
     "remaining": integer("occurrences that it left", 0), "next_from": instant("where another one begins"),
     "execution_ids": array(identifier(), "the first of them", most=100),
 }, ["next_from", "execution_ids"])
 
-VERIFIED = closed({"audit": closed({
+NAMED = {"schedule_id": identifier(), "schedule_name": string(), "namespace": string()}
+PROBLEM = closed(NAMED | {
+    "kind": choice("missing", "double", "open", "overdue", "unexplained", "miscounted", "identity"),
+    "generation": integer("of the schedule's timing"), "from": instant("the first occurrence"),
+    "through": instant("the last one"), "count": integer("occurrences", 0), "execution_id": identifier(),
+    "description": string(),
+}, ["execution_id"])
+UNPROVED = closed(NAMED | {
+    "reason": choice("history_not_kept", "definition_unknown", "definition_unreadable", "zone_rules_changed",
+                     "calendar_changed", "restored", "invalid"),
+    "from": instant(), "through": instant(), "count": integer("occurrences, where they can be told", 0),
+    "description": string(),
+}, ["schedule_id", "schedule_name", "namespace", "count"])
+LEDGER = closed({
+    "ok": boolean("nothing is wrong"), "complete": boolean("all that was asked for was looked at"),
+    "from": instant("what was looked at"), "to": instant("exclusive"),
+    "schedules": integer("", 0), "rows": integer("", 0),
+    "occurrences": integer("that had to be accounted for", 0), "ended": integer("of them", 0),
+    "open": integer("rows that have not ended, and need not have yet", 0),
+    "waiting": integer("occurrences that passed while a schedule stands still", 0),
+    "commanded": integer("rows of triggers, backfills and retries", 0),
+    "problems": array(PROBLEM), "unproved": array(UNPROVED),
+})
+VERIFIED = closed({"ledger": LEDGER, "audit": closed({
     "ok": boolean(), "complete": boolean("all that was asked for was looked at"), "checked": integer("", 0),
     "through": integer("", 0), "late": integer("", 0), "unsealed": integer("", 0), "head": LINK, "anchor": LINK,
     "known": choice("found", "another", "not_kept"),
     "broken": closed({"sequence": integer(), "id": integer("", 0),
                       "problem": choice("missing", "altered", "outside", "truncated", "unknown"),
                       "description": string()}, ["id"]),
-}, ["known", "broken"])})
+}, ["known", "broken"])}, ["ledger", "audit"])
 MEMBER = closed({
     "instance": identifier(), "name": string(), "started_at": instant(), "lease": choice("held", "silent"),
     "partitions": integer("of 256", 0, 256), "answering": boolean("the one that says so"),
 })
-FORCE = boolean("although a freeze holds", default=False)
+FORCE = boolean("although a freeze holds, or as many are open as may be", default=False)
 AUDITED = {
     "schedule_id": named_id("of one schedule; of a deleted one too"), "schedule_name": NAME,
     "action": string(most=64), "actor": string(most=256), "request_id": string(most=128),
     "from": wanted_instant(""), "to": wanted_instant(""), "limit": LIMIT,
     "full": boolean("before and after as a whole", default=False), "cursor": string(most=64),
 }
+LETTER = closed({
+    "sequence": integer("the place in the stream", 1), "subject": string(),
+    "stored_at": string("RFC 3339, by the server's clock", format="date-time"),
+    "execution": ref("execution"), "target_command": string(),
+    "delivery": choice("jetstream", "core", "request"), "payload_sha256": HASH, "payload_bytes": integer("", 0),
+}, ["execution", "target_command", "delivery", "payload_sha256", "payload_bytes"])
 EXECUTION_ID = {"id": named_id("the execution's")}
+
+# `admin.system.verify`: `from` and `to` are places of the chain for the one, times for the other.
+BOUND = {"description": "a place in the chain, or an instant", "type": ["integer", "string", "null"]}
+EITHER_BOUND = {"from": BOUND, "to": BOUND}
+VERIFY_AUDIT = EITHER_BOUND | {
+    "limit": integer("entries, or rows and schedules, at most", 1, 50_000, default=10_000), "cursor": string(most=160),
+    "known_sequence": integer("a head that was kept outside", 0, 2**63 - 1),
+    "known_hash": string(pattern="^[0-9a-fA-F]{64}$")}
+VERIFY_LEDGER = EITHER_BOUND | {
+    "limit": VERIFY_AUDIT["limit"], "cursor": VERIFY_AUDIT["cursor"],
+    "namespace": string("only its schedules", pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"),
+    "schedule_id": named_id("only this schedule; needs the namespace"), "schedule_name": NAME}
+WINDOW_OF_TIME = wanted_instant("")
+WINDOW_OF_PLACES = integer("", 1, 2**63 - 1)
+NOT_IN_LEDGER = ["known_sequence", "known_hash"]
+NOT_IN_AUDIT = ["namespace", "schedule_id", "schedule_name"]
+
+
+def only(fields, others, bound):
+    """The fields of one of the two checks: none of the other's, and the bounds in its own terms."""
+    return {"properties": {name: False for name in others} | {
+        "from": nullable(bound), "to": nullable(bound)}}
+
 
 COMMANDS = {
     "schedule.backfill": (
@@ -79,11 +135,13 @@ COMMANDS = {
         {"warnings": WARNINGS, "explanation": EXPLANATION}, ["warnings"]),
     "schedule.stats": (request(REFERENCE | {"window_seconds": WINDOW}, **EITHER), {"stats": STATS}, []),
     "execution.stats": (
-        request({"schedule_id": named_id("of one schedule"), "schedule_name": NAME, "window_seconds": WINDOW}),
+        request({"schedule_id": named_id("of one schedule"), "schedule_name": NAME,
+                 "target_command": string("of schedules with this target"), "window_seconds": WINDOW}),
         {"stats": STATS}, []),
     "execution.cancel": (request(EXECUTION_ID, ["id"], options=UNVERSIONED), {"execution": ref("execution")}, []),
     "execution.retry": (
-        request(EXECUTION_ID | {"force": FORCE}, ["id"], options=UNVERSIONED), {"execution": ref("execution")}, []),
+        request(EXECUTION_ID | {"force": FORCE}, ["id"], options=UNVERSIONED),
+        {"execution": ref("execution"), "waiting": WAITING}, ["execution", "waiting"]),
     "audit.list": (request(AUDITED), paged("entries", ENTRY), ["next_cursor"]),
     "admin.audit.list": (
         request(AUDITED | {
@@ -92,16 +150,25 @@ COMMANDS = {
             **{"if": {"required": ["schedule_name"], "properties": {"schedule_name": {"not": {"type": "null"}}}},
                "then": {"required": ["namespace"], "properties": {"namespace": {"not": {"type": "null"}}}}}),
         paged("entries", ENTRY), ["next_cursor"]),
+    "admin.dlq.list": (
+        request({"namespace": NAMESPACE | {"description": "whose; everybody's where it is left out"},
+                 "schedule_id": named_id("of one schedule"), "limit": LIMIT,
+                 "cursor": string("a next_cursor", most=32)}),
+        paged("letters", LETTER), ["next_cursor"]),
+    "admin.dlq.redrive": (
+        request(EXECUTION_ID | {"force": FORCE}, ["id"], options=UNVERSIONED),
+        {"execution": ref("execution"), "waiting": WAITING, "in_flight": IN_FLIGHT},
+        ["execution", "waiting", "in_flight"]),
     "admin.system.members": (request({}), {"members": array(MEMBER)}, []),
     "admin.system.drain": (
         request({"instance": string("its id or name; the one that answers where it is left out", most=256)},
                 options=UNVERSIONED),
         {"instance": closed({"instance": identifier(), "name": string(), "state": choice("draining")})}, []),
     "admin.system.verify": (
-        request({"from": integer("a place in the chain", 1, 2**63 - 1), "to": integer("", 1, 2**63 - 1),
-                 "limit": integer("entries at most", 1, 50_000, default=10_000),
-                 "known_sequence": integer("a head that was kept outside", 0, 2**63 - 1),
-                 "known_hash": string(pattern="^[0-9a-fA-F]{64}$"), "cursor": string(most=128)},
-                dependencies={"known_sequence": ["known_hash"], "known_hash": ["known_sequence"]}),
+        request({"check": choice("audit", "ledger", default="audit"), **VERIFY_AUDIT, **VERIFY_LEDGER},
+                dependencies={"known_sequence": ["known_hash"], "known_hash": ["known_sequence"]},
+                **{"if": {"required": ["check"], "properties": {"check": {"const": "ledger"}}},
+                   "then": only(VERIFY_LEDGER, NOT_IN_LEDGER, WINDOW_OF_TIME),
+                   "else": only(VERIFY_AUDIT, NOT_IN_AUDIT, WINDOW_OF_PLACES)}),
         {"verified": VERIFIED, "next_cursor": string()}, ["next_cursor"]),
 }

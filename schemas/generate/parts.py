@@ -104,5 +104,7 @@ def wanted_instant(text):
 NAMESPACE = string("the creator", pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")
 NAME = string("unique in the namespace", pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
 DAY = string("a day", pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$", format="date")
-TRIGGERS = ["cron", "interval", "once", "immediate", "rrule", "manual", "backfill", "catchup", "after"]
-SKIP_REASONS = ["misfire", "paused", "deleted", "superseded", "coalesced", "catchup_cap", "target_revoked", "window"]
+TRIGGERS = ["cron", "interval", "once", "immediate", "rrule", "manual", "backfill", "catchup", "after", "event",
+            "absence"]
+SKIP_REASONS = ["misfire", "paused", "deleted", "superseded", "coalesced", "catchup_cap", "target_revoked", "window",
+                "overlap"]

@@ -14,7 +14,7 @@ ERROR = closed({
                      "every problem of the body, each with its place", most=101, least=1),
 }, ["retry_after_seconds", "details"], "why not; the presence of this member is the one test of failure")
 
-STATUSES = ["claimed", "delivered", "dead", "skipped", "cancelled"]
+STATUSES = ["claimed", "delivered", "running", "retry_wait", "succeeded", "dead", "skipped", "cancelled"]
 
 EXECUTION = closed({
     "id": identifier("UUIDv8 of the occurrence: the same on every instance"), "schedule_id": identifier(),
@@ -22,15 +22,22 @@ EXECUTION = closed({
     "reason": string("why it is skipped or dead"), "outcome": string("uncertain where a copy may have been sent"),
     "last_outcome": string(), "origin": choice("time", "manual", "backfill", "after", "event", "retry"),
     "trigger": choice(*TRIGGERS), "retry_of": identifier("the execution that it takes up again"),
+    "caused_by": identifier("the execution whose end made it"),
     "scheduled_for": instant(), "due_at": instant(),
     "attempt": integer("0 where nothing was sent", 0), "fence": integer("grows with each attempt of the schedule", 0),
     "generation": integer("grows with each edit of the timing", 1), "schedule_version": integer("", 1),
     "missed_count": integer("occurrences that this one stands for", 1), "claimed_at": instant(),
-    "fired_at": instant(), "lateness_ms": integer("fired_at after due_at"), "finished_at": instant(),
+    "fired_at": instant(), "lateness_ms": integer("fired_at after due_at"),
+    "tracked": {"description": "its target tells how it ends", "const": True},
+    "started_at": instant("when the worker of the last attempt said that it began"),
+    "deadline": closed({"kind": choice("start", "run", "heartbeat", "retry", "cancel"), "at": instant()},
+                       text="what comes of it by itself, and when, while it is open"),
+    "progress": {"description": "the worker's, while it is open; of one that is shown alone"},
+    "result": {"description": "the worker's; of one that is shown alone"}, "finished_at": instant(),
     "range_from": instant("of a run of skips: the first; scheduled_for is the last"),
     "count": integer("how many are in the run", 1), "ack_stream": string(), "ack_sequence": integer("", 0),
-}, ["reason", "outcome", "last_outcome", "retry_of", "missed_count", "fired_at", "lateness_ms", "finished_at", "range_from",
-    "count", "ack_stream", "ack_sequence"])
+}, ["reason", "outcome", "last_outcome", "retry_of", "caused_by", "missed_count", "fired_at", "lateness_ms", "tracked",
+    "started_at", "deadline", "progress", "result", "finished_at", "range_from", "count", "ack_stream", "ack_sequence"])
 
 FREEZE = closed({
     "id": identifier(), "state": choice("active", "planned", "ended"), "namespace": NAMESPACE,
@@ -39,13 +46,18 @@ FREEZE = closed({
     "created_at": instant(),
 }, ["namespace", "target", "reason", "actor"])
 
+WAITING = closed({
+    "execution_id": identifier("that the execution will have"), "schedule_id": identifier(), "schedule_name": NAME,
+    "scheduled_for": instant(), "trigger": choice(*TRIGGERS), "ahead": integer("how many wait before it", 0),
+}, (), "what was asked for waits until an execution before it has ended")
+
 SYSTEM = closed({
     "ready": boolean(), "reasons": array(string("why it is not ready")), "warnings": array(string()), "instance": identifier(),
     "instance_name": string(), "time": instant("PostgreSQL's, as the instance knows it"), "clock_skew_ms": integer(),
     "members": array(closed({"instance": identifier(), "partitions": integer("of 256", 0, 256)})),
     "in_flight": integer("", 0), "unanswered": integer("", 0), "due_waiting": integer("", 0),
     "events_owed": integer("", 0), "lookahead_ms": integer("", 0), "overdue": integer("", 0),
-    "claims": integer("", 0), "outbox_pending": integer("", 0),
+    "claims": integer("", 0), "waiting": integer("occurrences that wait for a place", 0), "outbox_pending": integer("", 0),
     "commands_pending": integer("submitted, and not yet applied", 0),
     "commands_cursor": integer("the last one that was applied, in the stream", 0),
     "audit": closed({"sequence": integer("the head of the audit's chain", 0), "hash": string(pattern="^[0-9a-f]{64}$")}),
@@ -54,7 +66,7 @@ SYSTEM = closed({
                   "propertyNames": {"enum": ["active", "paused", "exhausted", "invalid", "deleted"]},
                   "additionalProperties": {"type": "integer", "minimum": 0}},
 }, ["warnings", "commands_pending", "commands_cursor", "audit", "instance", "instance_name", "time", "clock_skew_ms", "members", "in_flight", "unanswered", "due_waiting",
-    "events_owed", "lookahead_ms", "overdue", "claims", "outbox_pending", "freezes", "schedules"])
+    "events_owed", "lookahead_ms", "overdue", "claims", "waiting", "outbox_pending", "freezes", "schedules"])
 
 ALLOWED = closed({
     "namespace": string("a namespace, or * for every one", pattern=r"^([A-Za-z0-9][A-Za-z0-9_-]{0,63}|\*)$"),

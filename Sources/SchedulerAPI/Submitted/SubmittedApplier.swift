@@ -35,12 +35,16 @@ struct SubmittedApplier: Sendable {
     /// Returns when the role is another's; throws when the task is cancelled.
     func run() async throws {
         var pause = Duration.milliseconds(100)
-        var consumers = 0
+        var consumers = 1
         while true {
-            consumers += 1
             do {
                 try expectRole()
-                try await follow(consumer: "carillon-\(role.epoch)-\(consumers)") { pause = .milliseconds(100) }
+                // One that has delivered nothing is asked for again under its name: a replicated work queue that deletes
+                // one without a leader may refuse every other from then on.
+                try await follow(consumer: "carillon-\(role.epoch)-\(consumers)") { hasDelivered in
+                    if hasDelivered { consumers += 1 }
+                    pause = .milliseconds(100)
+                }
             } catch is Deposed {
                 return
             } catch {
@@ -59,8 +63,8 @@ struct SubmittedApplier: Sendable {
     }
 
     /// Takes messages from a consumer of its own, until something breaks it.
-    /// - Parameter onStart: called once messages can come.
-    private func follow(consumer name: String, onStart: () -> Void) async throws {
+    /// - Parameter onSign: called once messages can come, and when the first has come.
+    private func follow(consumer name: String, onSign: (_ hasDelivered: Bool) -> Void) async throws {
         let info = try await session.commandsStream.ensure()
         let holding = CommandCursorTable.Holding(
             stream: info.name, created: info.created, role: role.name, epoch: role.epoch)
@@ -69,31 +73,31 @@ struct SubmittedApplier: Sendable {
         try await makeConsumer(name)
         let consumer = try PullConsumer(connection, stream: names.commandsStream, consumer: name)
         if engine.report(submitted: nil) { logger.notice("submitted commands are taken again") }
-        onStart()
+        onSign(false)
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             tasks.addTask { await consumer.run() }
             defer { tasks.cancelAll() }
-            try await read(consumer, holding, from: UInt64(clamping: cursor))
+            try await read(consumer, holding, from: UInt64(clamping: cursor)) { onSign(true) }
         }
     }
 
-    /// Takes the place of earlier holders' consumers: a work queue has one. It begins at the first message that nobody
+    /// Takes the place of earlier holders' consumers: a work queue has one for each subject. It begins at the first message that nobody
     /// acknowledged, in the stream's order; an old consumer would give its unacknowledged ones after the others.
     private func makeConsumer(_ name: String) async throws {
         let api = JetStreamAPI(connection)
         let present = try await api.consumerNames(of: names.commandsStream)
-        for name in present where epoch(of: name).map({ $0 <= role.epoch }) ?? false {
-            try await api.deleteConsumer(name, of: names.commandsStream)
+        for other in present where other != name && epoch(of: other).map({ $0 <= role.epoch }) ?? false {
+            try await api.deleteConsumer(other, of: names.commandsStream)
         }
         do {
             try await api.createConsumer(
                 name, of: names.commandsStream,
                 configuration: """
-                    {"durable_name":"\(name)","deliver_policy":"all","ack_policy":"explicit","ack_wait":30000000000,\
+                    {"durable_name":"\(name)","filter_subject":"\(names.submitted)","deliver_policy":"all","ack_policy":"explicit","ack_wait":30000000000,\
                     "max_deliver":-1,"max_ack_pending":1000,"replay_policy":"instant"}
                     """)
         } catch {
-            let others = present.filter { epoch(of: $0) == nil }
+            let others = present.filter { epoch(of: $0) == nil && $0 != SubjectNames.reportConsumer }
             guard !others.isEmpty else { throw error }
             throw EngineError(
                 .stream,
@@ -109,8 +113,9 @@ struct SubmittedApplier: Sendable {
     }
 
     private func read(
-        _ consumer: PullConsumer, _ holding: CommandCursorTable.Holding, from cursor: UInt64
+        _ consumer: PullConsumer, _ holding: CommandCursorTable.Holding, from cursor: UInt64, onFirst: () -> Void
     ) async throws {
+        var hasDelivered = false
         var order = SubmittedOrder(applied: cursor)
         var isFirst = true
         for await event in consumer.events {
@@ -119,13 +124,12 @@ struct SubmittedApplier: Sendable {
             case .tick: continue
             case .broken(let why): throw Broken(description: why)
             case .delivery(let delivery):
+                if !hasDelivered { onFirst() }
+                hasDelivered = true
                 consumer.took()
                 switch order.take(delivery.streamSequence, delivery: delivery.consumerSequence) {
                 case .beginAnew: throw Broken(description: "a delivery was lost on its way")
                 case .acknowledge: break
-                case .apply where isReport(delivery):
-                    // No execution is tracked yet, so it is about none.
-                    logger.debug("a report was dropped", metadata: ["subject": "\(delivery.message.subject)"])
                 case .apply:
                     try await settle(SubmittedCommand(delivery, created: holding.created), holding, isFirst: isFirst)
                     order.settle(delivery.streamSequence)
@@ -136,10 +140,6 @@ struct SubmittedApplier: Sendable {
         }
         try Task.checkCancellation()
         throw Broken(description: "the consumer's messages ended")
-    }
-
-    private func isReport(_ delivery: PulledMessage) -> Bool {
-        delivery.message.subject.hasPrefix(names.prefix + ".run.")
     }
 }
 

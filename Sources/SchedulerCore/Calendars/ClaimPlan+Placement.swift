@@ -49,10 +49,10 @@ extension ClaimPlanner {
         var cursor = placement.source.next(after: first.justBefore)
         var skippedFor: Int64 = 0
         var steps = 0
-        while let occurrence = cursor, steps < Self.mostAhead, plan.fires.count < room || steps == 0, mayFire(plan) {
+        while let occurrence = cursor, steps < Self.mostAhead, mayFire(plan) {
             steps += 1
             let place = placement.place(of: occurrence)
-            guard place.due <= end else { break }
+            guard place.due <= end, plan.fires.count < room || place.due <= present else { break }
             guard place.fires else {
                 let last = leftOut(from: occurrence, dueThrough: end, by: placement)
                 append(SkipRun(of: placement.source, from: occurrence, last: last, reason: .window), to: &plan)

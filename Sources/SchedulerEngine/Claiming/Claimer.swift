@@ -46,8 +46,11 @@ package final class Claimer: Sendable {
     private let configuration: EngineConfiguration
     private let clock: PostgresClock
     private let compiler: ScheduleCompiler
+    private let absences: AbsenceBoard
     private let gate: @Sendable () -> ClaimGate
     private let deliver: @Sendable (_ fires: [Fire], _ skipped: [EventTeller.Owed]) -> Void
+    /// Something waits for a place from now on.
+    private let onWaiting: @Sendable () -> Void
     private let unended: UnendedSchedules
     private let load: @Sendable () -> (late: Int, misfired: Int)
     private let logger: Logger
@@ -67,8 +70,9 @@ package final class Claimer: Sendable {
 
     package init(
         instance: InstanceID, configuration: EngineConfiguration, clock: PostgresClock, compiler: ScheduleCompiler,
+        absences: AbsenceBoard,
         gate: @escaping @Sendable () -> ClaimGate, load: @escaping @Sendable () -> (late: Int, misfired: Int),
-        unended: UnendedSchedules, logger: Logger,
+        unended: UnendedSchedules, logger: Logger, onWaiting: @escaping @Sendable () -> Void,
         deliver: @escaping @Sendable (_ fires: [Fire], _ skipped: [EventTeller.Owed]) -> Void
     ) {
         self.logger = logger
@@ -77,9 +81,11 @@ package final class Claimer: Sendable {
         self.configuration = configuration
         self.clock = clock
         self.compiler = compiler
+        self.absences = absences
         self.gate = gate
         self.load = load
         self.deliver = deliver
+        self.onWaiting = onWaiting
     }
 
     /// Something may be due soon: look now.
@@ -164,12 +170,13 @@ package final class Claimer: Sendable {
         _ gate: ClaimGate, from: Instant, on first: PostgresConnection, and second: PostgresConnection
     ) async throws -> Bool {
         var isFull = false
+        var deferred: [ScheduleID] = []
         repeat {
             let now = clock.now()
             let window = ClaimWindow(
                 from: from, horizon: now.adding(milliseconds: state.withLock { $0.lookahead }),
                 share: gate.share, overdue: now.adding(milliseconds: -Self.overdue), limit: configuration.batch,
-                room: ClaimRoom(openings: mostOpenings), except: gate.heldBack)
+                room: ClaimRoom(openings: mostOpenings), except: gate.heldBack + deferred)
             let begun = MonotonicClock.now()
             var claimed: [Claimed]
             if isFull {
@@ -179,6 +186,8 @@ package final class Claimer: Sendable {
                 claimed = [try await claimOnce(window, late: from, on: first)]
             }
             isFull = claimed.contains(where: \.leavesMore)
+            // What has to wait until it is due is not in the way of what lies behind it.
+            deferred += claimed.flatMap(\.deferred)
             if isFull { measure(claimed.reduce(0) { $0 + $1.timers }, since: begun) }
         } while isFull && self.gate().refusal == nil && !Task.isCancelled
         return !isFull
@@ -243,6 +252,8 @@ struct Claimed: Sendable {
     var timers = 0
     /// It took something, and more is due: another one follows at once.
     var leavesMore = false
+    /// Schedules whose timers it left alone, as they have no place free and nothing is due yet.
+    var deferred: [ScheduleID] = []
     /// The events of schedules that it changed.
     var told: [EventTeller.Owed] = []
 }
@@ -291,15 +302,24 @@ extension Claimer {
         let schedules = try await compiler.schedules(
             for: due.map { ($0.timer.schedule, $0.timer.version) }, in: transaction)
         try await freezes.catchUp(to: taken.freezeEpoch, now: clock.now(), in: transaction)
+        let tracked = schedules.ready.values.filter(\.isTracked).map(\.id)
+        let occupancies = tracked.isEmpty ? [:] : try await BufferTable.occupancies(of: tracked, on: transaction)
+        let facts = try await ListeningFacts(due, schedules.ready, absences, in: transaction)
         var batch = ClaimBatch(id: id, now: clock.now(), late: late, room: window.room, existing: existing)
         for timer in due where !batch.isFull {
             if let schedule = schedules.ready[timer.timer.schedule] {
-                batch.add(timer, schedule: schedule, horizon: window.horizon, freezes: freezes.frozen(schedule))
+                let occupancy = schedule.isTracked ? occupancies[schedule.id] ?? Occupancy() : nil
+                batch.add(
+                    timer, schedule: schedule, horizon: window.horizon, freezes: freezes.frozen(schedule),
+                    occupancy: occupancy, facts: facts)
             } else {
                 batch.add(timer, without: schedules.unreadable[timer.timer.schedule])
             }
         }
-        guard batch.count > 0 else { return Claimed() }
+        let isWindowFull = due.count >= window.limit
+        guard batch.count > 0 else {
+            return Claimed(leavesMore: isWindowFull && !batch.deferred.isEmpty, deferred: batch.deferred)
+        }
         batch.leaveOutExisting()
         // In the order of their ids, as everybody locks them.
         for (freeze, timers) in batch.held.sorted(by: { $0.key < $1.key }) {
@@ -312,7 +332,7 @@ extension Claimer {
         let rows = try await transaction.commit(with: writes.calls)
         FailPoint.claimCommitted.reach()
         return Claimed(
-            timers: batch.count, leavesMore: due.count >= window.limit || batch.leavesMore,
+            timers: batch.count, leavesMore: isWindowFull || batch.leavesMore, deferred: batch.deferred,
             told: try writes.owed(rows))
     }
 
@@ -324,6 +344,7 @@ extension Claimer {
                 level: parked.names == nil ? .error : .notice, "a schedule cannot be fired, and is set aside",
                 metadata: ["schedule": "\(parked.timer.schedule)", "reason": "\(parked.fault)"])
         }
+        if !batch.waiting.isEmpty { onWaiting() }
         // An earlier occurrence may be open elsewhere.
         unended.add(batch.over)
         let (fires, claim) = batch.fires()

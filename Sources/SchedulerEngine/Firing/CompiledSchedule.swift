@@ -13,12 +13,19 @@ package final class CompiledSchedule: Sendable {
     package let target: String
     package let delivery: Delivery
     package let misfire: MisfireRule
+    package let life: LifeRule
+    package let overlap: OverlapRule
+    package let dispatch: DispatchRule
     package let priority: Int16
     /// As it is stored; what a fire carries is for ``payloads`` to say.
     package let payload: [UInt8]
     let payloads: CompiledPayload
     package let payloadSHA256: String
     package let planner: ClaimPlanner
+    /// Its fires publish a command.
+    package let firesCommand: Bool
+    /// What it listens to must be allowed, besides its target.
+    private let source: SubjectPattern?
     /// Nil where the target cannot be published on at all, which is a fault.
     let subject: Subject?
     let fixedHeaders: [(name: HeaderName, value: String)]
@@ -41,6 +48,13 @@ package final class CompiledSchedule: Sendable {
         target = definition.target.description
         delivery = definition.delivery
         misfire = definition.misfire
+        life = LifeRule(definition)
+        overlap = OverlapRule(
+            definition.completion == .none ? .allow : definition.overlapPolicy, places: Int(definition.maxInFlight))
+        dispatch = DispatchRule(
+            delivery: definition.delivery, guarantee: definition.guarantee, completion: definition.completion)
+        firesCommand = definition.firesCommand
+        source = definition.timing.isListening ? definition.timing.event.subject : nil
         priority = definition.priority
         payload = definition.payload
         payloadSHA256 = Digest.hexadecimal(Digest.sha256(definition.payload))
@@ -55,7 +69,8 @@ package final class CompiledSchedule: Sendable {
         }
         planner = ClaimPlanner(
             source: source, placement: placement, rule: definition.misfire, offset: schedule.spreadOffset,
-            runLimit: definition.timing.runLimit, trigger: definition.timing.trigger)
+            runLimit: definition.timing.runLimit, trigger: definition.timing.trigger,
+            listening: definition.timing.isListening ? definition.timing : nil)
         payloads = CompiledPayload(schedule, zones: zones, rules: rules, &faults)
         var headers = Self.ownHeaders(of: schedule)
         var subject: Subject?
@@ -71,6 +86,14 @@ package final class CompiledSchedule: Sendable {
         self.faults = faults
     }
 
+    /// Its target tells how its executions end.
+    package var isTracked: Bool { life.completion != .none }
+
+    /// The headers that its creator chose.
+    var userHeaders: [(name: String, value: String)] {
+        fixedHeaders.dropFirst(Self.ownHeaderCount).map { ($0.name.description, $0.value) }
+    }
+
     /// Why it cannot be fired, in short.
     package var fault: ScheduleFault? { faults.first }
 
@@ -81,11 +104,19 @@ package final class CompiledSchedule: Sendable {
     /// Why another allow-list than the one that it was compiled by refuses it; nil where it does not.
     func refusal(by rules: TargetRules) -> TargetRules.Refusal? {
         do {
+            if let source {
+                try rules.check(
+                    source: source, target: firesCommand ? destination.target : nil, for: destination.namespace)
+            }
+            guard firesCommand else { return nil }
             try rules.check(
                 destination.target, delivery: delivery, payloadBytes: payload.count, for: destination.namespace)
             return nil
         } catch { return error }
     }
+
+    /// How many ``ownHeaders(of:)`` are.
+    private static let ownHeaderCount = 4
 
     private static func ownHeaders(of schedule: Schedule) -> [(name: HeaderName, value: String)] {
         [

@@ -1,7 +1,10 @@
 import NATSClient
 import SchedulerCore
+import SchedulerWire
 
 extension DispatchOutcome {
+    private static let notPermitted = Self.refused("the server permits this user no publish on the subject")
+
     /// JetStream's answers in the scheduler's terms. A refusal by the stream for want of room or of a leader passes;
     /// one for the message itself does not.
     init(_ outcome: PublishOutcome) {
@@ -15,15 +18,31 @@ extension DispatchOutcome {
         case .noResponders: self = .noResponders
         case .notAPubAck: self = .refused("the answer is no stream's acknowledgement: a service took the subject")
         case .connectionLost: self = .connectionLost
-        case .notPermitted: self = .refused("the server permits this user no publish on the subject")
+        case .notPermitted: self = Self.notPermitted
+        // Not fatal: who keeps the stream may let it take more before the next attempt.
         case .tooLarge: self = .refused("the message is larger than the stream takes")
+        }
+    }
+
+    /// What came of a request.
+    init(_ outcome: RequestOutcome) {
+        switch outcome {
+        case .answered(let reply) where reply.isPubAck: self = .answeredByStream
+        case .answered(let reply):
+            let error = reply.serviceError.map { WorkerReply.Failure(words: $0, code: reply.serviceErrorCode) }
+            self = .answered(WorkerReply.answer(error, body: reply.body))
+        case .noResponders: self = .noResponders
+        case .timedOut: self = .timedOut
+        case .connectionLost: self = .connectionLost
+        case .notPermitted: self = Self.notPermitted
         }
     }
 
     /// What a publish that threw has become of.
     init(_ error: NATSError) {
         switch error.code {
-        case .payloadTooLarge, .invalidSubject, .invalidHeader, .notPermitted: self = .refused(error.description)
+        case .payloadTooLarge, .invalidSubject, .invalidHeader: self = .refused(error.description, isFatal: true)
+        case .notPermitted: self = .refused(error.description)
         case .connectionLost: self = .connectionLost
         default: self = .notSent
         }

@@ -5,17 +5,22 @@ package import SchedulerStore
 package import SchedulerWire
 import Synchronization
 
-/// Publishes events to the events stream, after the state they tell is durable, until each is acknowledged.
+/// Publishes events and dead letters to their streams, after the state they tell is durable, until each is acknowledged.
 ///
 /// An event is built when its turn comes, so that what waits costs no more than a reference, and built again for every
 /// further try: its id is the same. While the stream does not answer, the teller pauses as a whole: what fails for one
-/// fails for all. What it owes stands in PostgreSQL all the while (a claim's row, or the outbox), so nothing is lost
-/// with the process.
+/// fails for all. What it owes stands in PostgreSQL all the while (a claim's row, the outbox, or the message itself), so
+/// nothing is lost with the process.
+///
+/// A dead letter goes to another stream: where that one does not take it, no event waits for it. It is dropped from
+/// memory, and the sweep brings it again.
 package final class EventTeller: Sendable {
     /// One event that is owed, and what its acknowledgement settles.
     package enum Owed: Sendable {
         case execution(ExecutionEvent, OpenClaim)
         case change(ScheduleChange)
+        /// What a transition has written as it is to go out.
+        case message(OwedMessage, id: Int64)
         /// Told as long as the process lives; nothing durable is owed.
         case system(EventText)
     }
@@ -24,8 +29,9 @@ package final class EventTeller: Sendable {
     package struct Settled: Sendable {
         package var claims: [ClaimTable.ClaimID] = []
         package var changes: [Int64] = []
+        package var messages: [Int64] = []
 
-        package var isEmpty: Bool { claims.isEmpty && changes.isEmpty }
+        package var isEmpty: Bool { claims.isEmpty && changes.isEmpty && messages.isEmpty }
     }
 
     private struct State {
@@ -36,6 +42,8 @@ package final class EventTeller: Sendable {
         var failures = 0
         var pausedUntil: Int64 = 0
         var failing: String?
+        /// Why dead letters are not being acknowledged.
+        var failingLetters: String?
         var isStopped = false
         /// The thread sleeps for want of work or of room: only then is a wake worth its system call.
         var isParked = false
@@ -60,7 +68,7 @@ package final class EventTeller: Sendable {
         onSettle: @escaping @Sendable () -> Void
     ) throws {
         self.names = names
-        source = "/carillon/\(names.prefix)"
+        source = names.source
         self.window = window
         self.onSettle = onSettle
         let publisher = try JetStreamPublisher(connection, timeout: timeout, maxInFlight: 2 * window) {
@@ -98,6 +106,18 @@ package final class EventTeller: Sendable {
     /// Why events are not being acknowledged; nil while they are.
     package var fault: String? { state.withLock { $0.failures >= 3 ? $0.failing : nil } }
 
+    /// Why dead letters are not being acknowledged; nil while they are.
+    package var letterFault: String? { state.withLock { $0.failingLetters } }
+
+    /// The messages that are being published now: the sweep leaves them alone.
+    package var messagesBeingTold: [Int64] {
+        state.withLock { state in
+            (Array(state.told.values) + Array(state.waiting)).compactMap {
+                if case .message(_, let id) = $0 { id } else { nil }
+            }
+        }
+    }
+
     /// The changes that are being told now: the outbox's sweep leaves them alone.
     package var changesBeingTold: [Int64] {
         state.withLock { state in
@@ -120,6 +140,7 @@ package final class EventTeller: Sendable {
         state.withLock { state in
             state.settled.claims += settled.claims
             state.settled.changes += settled.changes
+            state.settled.messages += settled.messages
         }
     }
 
@@ -179,13 +200,20 @@ package final class EventTeller: Sendable {
             }
             text = known
         case .system(let known): text = known
+        case .message(let message, _): return try Self.outgoing(message)
         }
+        return try Self.outgoing(
+            OwedMessage(
+                stream: names.eventsStream, subject: text.subject(prefix: names.prefix), messageID: text.id,
+                contentType: CloudEvent.contentType, body: text.body))
+    }
+
+    private static func outgoing(_ message: OwedMessage) throws -> OutgoingMessage {
         var headers = NATSHeaders(reservingCapacity: 256)
-        try headers.append(.messageID, text.id)
-        try headers.append(.expectedStream, names.eventsStream)
-        try headers.append(.contentType, CloudEvent.contentType)
-        return OutgoingMessage(
-            subject: try Subject(text.subject(prefix: names.prefix)), headers: headers, payload: text.body)
+        try headers.append(.messageID, message.messageID)
+        try headers.append(.expectedStream, message.stream)
+        try headers.append(.contentType, message.contentType)
+        return OutgoingMessage(subject: try Subject(message.subject), headers: headers, payload: message.body)
     }
 
     private func resolve(_ resolutions: [PublishResolution]) {
@@ -212,11 +240,18 @@ package final class EventTeller: Sendable {
         switch owed {
         case .execution(_, let claim): if claim.settle() { state.settled.claims.append(claim.id) }
         case .change(let change): state.settled.changes.append(change.auditID)
+        case .message(let message, let id):
+            state.settled.messages.append(id)
+            if message.stream != names.eventsStream { state.failingLetters = nil }
         case .system: break
         }
     }
 
     private func fail(_ owed: Owed, _ outcome: PublishOutcome, in state: inout State) {
+        if case .message(let message, _) = owed, message.stream != names.eventsStream {
+            state.failingLetters = Self.words(for: outcome, stream: message.stream)
+            return
+        }
         // What was refused for itself goes to the back: it must not keep the others waiting. What failed with the
         // connection or the stream keeps its place.
         if outcome.isUnknown || outcome == .noResponders {
@@ -237,7 +272,7 @@ package final class EventTeller: Sendable {
         switch outcome {
         case .noResponders: "the stream \(stream) is missing or has no leader"
         case .refused(_, let errCode, let description):
-            "the stream \(stream) refuses events: \(description) (\(errCode))"
+            "the stream \(stream) refuses what it is told: \(description) (\(errCode))"
         case .notPermitted: "the server permits no events to be published"
         case .connectionLost: "events cannot be published: no connection to NATS"
         default: "the stream \(stream) does not acknowledge events"

@@ -4,6 +4,7 @@ import PayloadTemplates
 package import Recurrence
 package import SchedulerCore
 package import SchedulerStore
+import SchedulerWire
 import Synchronization
 
 /// One claiming transaction's journal row, as its owner counts it down: the row goes when every execution in it is
@@ -44,6 +45,8 @@ package final class Fire: @unchecked Sendable {
     package let claim: OpenClaim
     package let scheduledFor: Instant
     package let dueAt: Instant
+    /// When the attempt could go out first: due, and claimed. The same on every instance, as both stand in its row.
+    let sendableAt: Instant
     package let fence: Int64
     package let attempt: Int32
     package let generation: Int32
@@ -52,6 +55,10 @@ package final class Fire: @unchecked Sendable {
     package let origin: Origin
     package let trigger: Trigger
     package let kind: FireClass
+    /// Its target tells how it ends.
+    package let isTracked: Bool
+    /// The execution whose end made this one.
+    package let causedBy: ExecutionID?
     /// The schedule may be exhausted once this one ends: no occurrence is to come, and whichever of the open ones ends
     /// last asks for it.
     package var isLast: Bool
@@ -65,6 +72,12 @@ package final class Fire: @unchecked Sendable {
     var phase = Phase.waiting
     /// It waits in the retry lane, or did: its target was silent.
     var isSilent = false
+    /// Its reply is awaited; counted as such.
+    var isAsked = false
+    /// It may not be sent again, and nobody knows whether its target has it.
+    private(set) var isWithheld = false
+    /// Names its replies, to whichever copy they are. Used by the publisher's thread alone.
+    private(set) lazy var replyKey = UInt64.random(in: .min ... .max)
     /// When this instance handed it to NATS first, and when last.
     var firedAt: Instant?
     private var publishedAt: Instant?
@@ -79,10 +92,12 @@ package final class Fire: @unchecked Sendable {
     package init(
         id: ExecutionID, schedule: CompiledSchedule, claim: OpenClaim, scheduledFor: Instant, dueAt: Instant,
         fence: Int64, attempt: Int32 = 1, generation: Int32, missedCount: Int64 = 0, ordinal: Int64 = 0,
-        origin: Origin = .time, trigger: Trigger, kind: FireClass = .onTime, isLast: Bool = false,
-        payload: [UInt8]? = nil, sentSince: Instant? = nil
+        origin: Origin = .time, trigger: Trigger, kind: FireClass = .onTime, isTracked: Bool? = nil,
+        causedBy: ExecutionID? = nil, isLast: Bool = false, payload: [UInt8]? = nil, sentSince: Instant? = nil,
+        claimedAt: Instant? = nil
     ) {
         self.id = id
+        sendableAt = max(dueAt, claimedAt ?? dueAt)
         self.schedule = schedule
         self.claim = claim
         self.scheduledFor = scheduledFor
@@ -95,6 +110,8 @@ package final class Fire: @unchecked Sendable {
         self.origin = origin
         self.trigger = trigger
         self.kind = kind
+        self.isTracked = isTracked ?? schedule.isTracked
+        self.causedBy = causedBy
         self.isLast = isLast
         self.sentSince = sentSince
         own = payload
@@ -113,13 +130,16 @@ extension Fire {
         Fire(
             id: id, schedule: schedule, claim: claim, scheduledFor: scheduledFor, dueAt: dueAt, fence: fence,
             attempt: attempt, generation: generation, missedCount: missedCount, ordinal: ordinal, origin: origin,
-            trigger: trigger, kind: kind, isLast: isLast, payload: own)
+            trigger: trigger, kind: kind, isTracked: isTracked, causedBy: causedBy, isLast: isLast,
+            payload: own, claimedAt: sendableAt)
     }
 }
 
 /// How a fire ended.
 package struct EndedFire: Sendable {
     package let fire: Fire
+    /// What its life is told; nil for one that was given up before it was handed to NATS.
+    package let end: DispatchEnd?
     package let state: ExecutionState
     package let firedAt: Instant?
     package let outcome: String?
@@ -127,8 +147,29 @@ package struct EndedFire: Sendable {
     package let ackStream: String?
     package let ackSequence: UInt64?
 
-    init(_ fire: Fire, _ state: ExecutionState, _ outcome: DispatchOutcome, reason: String? = nil) {
+    /// One that was given up.
+    init(cancelled fire: Fire, reason: String) {
+        self.init(fire, nil, .cancelled, reason, .notSent)
+    }
+
+    init(_ fire: Fire, _ end: DispatchEnd, _ outcome: DispatchOutcome) {
+        let (state, reason): (ExecutionState, String?) =
+            switch end {
+            case .delivered: (.delivered, nil)
+            case .succeeded: (.succeeded, nil)
+            case .failed(let failure), .refused(let failure): (.dead, failure.reason)
+            case .unanswered: (.dead, nil)
+            case .uncertain: (.dead, DispatchEnd.uncertainWord)
+            }
+        if end == .uncertain { fire.outcome = DispatchEnd.uncertainWord }
+        self.init(fire, end, state, reason, outcome)
+    }
+
+    private init(
+        _ fire: Fire, _ end: DispatchEnd?, _ state: ExecutionState, _ reason: String?, _ outcome: DispatchOutcome
+    ) {
         self.fire = fire
+        self.end = end
         self.state = state
         self.reason = reason
         firedAt = fire.isPublishable ? fire.firedAt : nil
@@ -154,6 +195,8 @@ enum FiredHeader {
     static let trigger: HeaderName = "Scheduler-Trigger"
     static let fence: HeaderName = "Scheduler-Fence"
     static let missedCount: HeaderName = "Scheduler-Missed-Count"
+    static let statusSubject: HeaderName = "Scheduler-Status-Subject"
+    static let deadline: HeaderName = "Scheduler-Deadline"
     static let traceparent: HeaderName = "traceparent"
 }
 
@@ -164,24 +207,33 @@ extension Fire {
     /// What an execution is dead of whose payload breaks the target's schema.
     static let payloadInvalid = "payload_invalid"
 
-    /// A backfill or a retry opened it: it may wait for long.
-    var isCommanded: Bool { origin == .backfill || origin == .retry }
+    /// A backfill or a retry opened it: it may wait for long. A further attempt of it does not.
+    var isCommanded: Bool { (origin == .backfill || origin == .retry) && attempt == 1 }
+
+    /// It has a row in `runs`: its target tells how it ends, or it failed before.
+    var hasLife: Bool { isTracked || attempt > 1 }
 
     /// What it costs to hold it. An estimate: executions of a schedule share its payload.
     var heldBytes: Int { (payload ?? schedule.payload).count + 512 }
 
-    /// Begins a publish.
+    /// Begins a publish, or finds that there may be none.
     func begin(at now: Instant) {
         phase = .sent
         publishedAt = now
-        let first = firedAt.map { min($0, sentSince ?? $0) } ?? sentSince
-        if firedAt == nil { firedAt = now }
-        guard let first else { return }
+        if isUncertain(at: now) {
+            outcome = DispatchEnd.uncertainWord
+            isWithheld = schedule.dispatch.guarantee == .atMostOnce
+        }
+        if firedAt == nil, !isWithheld { firedAt = now }
+    }
+
+    /// Whether a further publish makes it uncertain how often its target has it.
+    private func isUncertain(at now: Instant) -> Bool {
+        guard let first = firedAt.map({ min($0, sentSince ?? $0) }) ?? sentSince else { return false }
         let past = DispatchDecision.Past(
             sinceFirst: now.milliseconds(since: first), sinceUnknown: sentSince.map { now.milliseconds(since: $0) })
-        let window = schedule.delivery == .jetstream ? DispatchDecision.usualDuplicateWindow : 0
-        let grace = schedule.misfire.graceMilliseconds
-        if DispatchDecision.isUncertain(past, grace: grace, duplicateWindow: window) { outcome = "uncertain" }
+        return DispatchDecision.isUncertain(
+            past, grace: schedule.misfire.graceMilliseconds, duplicateWindow: schedule.dispatch.duplicateWindow)
     }
 
     /// Ends a publish that settled nothing: it waits again.
@@ -197,9 +249,10 @@ extension Fire {
     }
 
     /// The message as it goes out; word for word the same in every re-publication of the attempt.
-    func message() throws(NATSError) -> OutgoingMessage {
+    /// - Parameter prefix: of the scheduler's subjects.
+    func message(prefix: String) throws(NATSError) -> OutgoingMessage {
         let id = self.id.description
-        var headers = NATSHeaders(reservingCapacity: schedule.fixedHeaderBytes + 400)
+        var headers = NATSHeaders(reservingCapacity: schedule.fixedHeaderBytes + 400 + (isTracked ? 200 : 0))
         try headers.append(.messageID, "\(id).\(attempt)")
         try headers.append(FiredHeader.executionID, id)
         try headers.append(FiredHeader.attempt, String(attempt))
@@ -207,6 +260,12 @@ extension Fire {
         try headers.append(FiredHeader.trigger, trigger.rawValue)
         try headers.append(FiredHeader.fence, String(fence))
         if missedCount > 0 { try headers.append(FiredHeader.missedCount, String(missedCount)) }
+        if isTracked {
+            let base = ReportSubject.base(of: self.id, in: schedule.namespace, prefix: prefix)
+            try headers.append(FiredHeader.statusSubject, base)
+            try headers.append(
+                FiredHeader.deadline, sendableAt.adding(milliseconds: schedule.life.runTimeout).rfc3339)
+        }
         try headers.append(FiredHeader.traceparent, traceparent)
         for header in schedule.fixedHeaders { try headers.append(header.name, header.value) }
         guard let subject = schedule.subject else {

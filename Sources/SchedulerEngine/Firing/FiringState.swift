@@ -27,6 +27,8 @@ struct FiringState {
     private var lane: RetryLane<Subject?, Fire>
     private(set) var held: HeldFires
     private var sent = SentTable()
+    /// Requests wait for as long as workers take: they use up nobody's window.
+    private var asked = SentTable()
     private var rates: [FireClass: RateBucket]
     /// What met no connection, and when it goes back into the queue; on the monotonic clock.
     private var unsent: [Fire] = []
@@ -56,9 +58,11 @@ struct FiringState {
     /// Of a class, due and not yet taken.
     func readyCount(_ kind: FireClass) -> Int { queue.readyCount(kind) }
 
-    /// Schedules of which no more shall be claimed for now: a crowd of theirs waits for a target that is silent.
+    /// Schedules of which no more shall be claimed for now: a crowd of theirs waits for a target that is silent, or for
+    /// replies.
     var heldBack: [ScheduleID] {
-        lane.isEmpty ? [] : held.crowded(where: lane.holds)
+        guard !lane.isEmpty || held.asked.count > 0 else { return [] }
+        return held.crowded { $0.delivery == .request || lane.holds($0.subject) }
     }
 
     // MARK: In and out
@@ -71,12 +75,13 @@ struct FiringState {
         }
     }
 
-    /// Takes back what no copy can be of, of a schedule's own time; what somebody triggered goes out.
+    /// Takes back what no copy can be of, of a schedule's own time; what somebody triggered goes out, and so does a
+    /// further attempt.
     mutating func withdraw(_ fires: some Sequence<Fire>) -> (withdrawn: [Fire], kept: [Fire]) {
         var withdrawn: [Fire] = []
         var kept: [Fire] = []
         for fire in fires {
-            if fire.phase == .waiting, fire.sentSince == nil, fire.origin == .time {
+            if fire.phase == .waiting, fire.sentSince == nil, fire.origin == .time, fire.attempt == 1 {
                 fire.phase = .withdrawn
                 withdrawn.append(fire)
             } else {
@@ -94,7 +99,7 @@ struct FiringState {
         switch fire.phase {
         case .waiting where fire.sentSince == nil:
             fire.phase = .ended
-            return (.cancelled, EndedFire(fire, .cancelled, .notSent, reason: cancellation.reason))
+            return (.cancelled, EndedFire(cancelled: fire, reason: cancellation.reason))
         case .waiting, .sent: return (.sent, nil)
         case .withdrawn, .ended: return (.notHeld, nil)
         }
@@ -104,7 +109,7 @@ struct FiringState {
     mutating func endCommanded(_ fires: some Sequence<Fire>, reason: String) -> [EndedFire] {
         fires.filter { $0.phase == .waiting && $0.sentSince == nil && $0.isCommanded }.map { fire in
             fire.phase = .ended
-            return EndedFire(fire, .cancelled, .notSent, reason: reason)
+            return EndedFire(cancelled: fire, reason: reason)
         }
     }
 
@@ -168,7 +173,7 @@ extension FiringState {
     ) {
         guard fire.phase == .waiting else { return }
         // What cannot go out ends here and now, and says nothing of its target.
-        if !lane.isEmpty, fire.isPublishable, fire.schedule.delivery == .jetstream, lane.holds(fire.schedule.subject) {
+        if !lane.isEmpty, fire.isPublishable, fire.schedule.dispatch.waitsForSilent, lane.holds(fire.schedule.subject) {
             moved += 1
             return enterLane(fire, monotonic)
         }
@@ -209,6 +214,19 @@ extension FiringState {
     /// A publish has its outcome, or did not take place. - Returns: nil for what a stopped publisher left behind.
     mutating func land(_ token: UInt64) -> Fire? { sent.remove(token) }
 
+    /// A fire is about to be sent as a request. - Returns: a token that names this request.
+    mutating func ask(_ fire: Fire) -> UInt64 {
+        held.ask(fire)
+        return asked.insert(fire)
+    }
+
+    /// A request has its outcome, or was not sent. - Returns: nil for what a stopped publisher left behind.
+    mutating func landAsked(_ token: UInt64) -> Fire? {
+        guard let fire = asked.remove(token) else { return nil }
+        held.heard(fire)
+        return fire
+    }
+
     /// Whether outcomes have made something possible that the next turn would not come to by itself. After a full window
     /// that takes a quarter of it: to wake the thread for each acknowledgement costs more than to publish.
     var wantsTurn: Bool {
@@ -220,9 +238,8 @@ extension FiringState {
         guard !isStopped else { return [] }
         var ended: [EndedFire] = []
         for (fire, outcome) in outcomes where fire.phase == .sent {
-            switch DispatchDecision.decide(outcome) {
-            case .delivered: ended.append(end(fire, .delivered, outcome, nil, monotonic))
-            case .failed(let why): ended.append(end(fire, .dead, outcome, why, monotonic))
+            switch DispatchDecision.decide(outcome, under: fire.schedule.dispatch) {
+            case .ended(let end): ended.append(self.end(fire, end, outcome, monotonic))
             case .silent:
                 fire.wait(after: outcome)
                 if fire.isSilent {
@@ -247,10 +264,17 @@ extension FiringState {
     }
 
     private mutating func end(
-        _ fire: Fire, _ state: ExecutionState, _ outcome: DispatchOutcome, _ reason: String?, _ monotonic: Int64
+        _ fire: Fire, _ end: DispatchEnd, _ outcome: DispatchOutcome, _ monotonic: Int64
     ) -> EndedFire {
         fire.phase = .ended
-        if fire.isSilent { lane.answered(by: fire.schedule.subject, at: monotonic) }
-        return EndedFire(fire, state, outcome, reason: reason)
+        if fire.isSilent {
+            let subject = fire.schedule.subject
+            if outcome == .withheld {
+                lane.withheld(for: subject, at: monotonic)
+            } else {
+                lane.answered(by: subject, at: monotonic)
+            }
+        }
+        return EndedFire(fire, end, outcome)
     }
 }

@@ -30,6 +30,8 @@ struct HeldFires {
     private(set) var total = Load()
     /// The part of `total` whose targets were silent.
     private(set) var silent = Load()
+    /// The part of `total` whose replies are awaited, without those of silent targets: as long as workers may take.
+    private(set) var asked = Load()
 
     init(crowd: Int) { self.crowd = crowd }
 
@@ -63,6 +65,7 @@ struct HeldFires {
             fire.isSilent = false
             silent -= fire
         }
+        heard(fire)
         if !crowded.isEmpty, left <= crowd / 2 { crowded.remove(id) }
     }
 
@@ -73,8 +76,22 @@ struct HeldFires {
         silent += fire
     }
 
-    /// Schedules with a crowd open for a target of which `isSilent` holds.
-    func crowded(where isSilent: (Subject?) -> Bool) -> [ScheduleID] {
-        crowded.filter { id in open[id]?.first.map { isSilent($0.schedule.subject) } ?? false }
+    /// The fire was sent as a request.
+    mutating func ask(_ fire: Fire) {
+        guard !fire.isAsked, !fire.isSilent else { return }
+        fire.isAsked = true
+        asked += fire
+    }
+
+    /// Its reply is awaited no longer.
+    mutating func heard(_ fire: Fire) {
+        guard fire.isAsked else { return }
+        fire.isAsked = false
+        asked -= fire
+    }
+
+    /// Schedules with a crowd open, of those that are chosen.
+    func crowded(where isChosen: (CompiledSchedule) -> Bool) -> [ScheduleID] {
+        crowded.filter { id in open[id]?.first.map { isChosen($0.schedule) } ?? false }
     }
 }

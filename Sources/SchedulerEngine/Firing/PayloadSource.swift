@@ -20,7 +20,8 @@ package struct PayloadSource: Sendable {
             return
         }
         self.common = common()
-        template = try PayloadTemplate(stored, metadata: self.common.metadata.map(\.name))
+        template = try PayloadTemplate(
+            stored, metadata: self.common.metadata.map(\.name), hasEvent: self.common.hasEvent)
     }
 
     package var isTemplate: Bool { template != nil }
@@ -68,6 +69,7 @@ extension FireValues.Common {
             id: schedule.id, namespace: schedule.namespace, name: definition.name, target: definition.target,
             timezone: definition.timing.timezone, zone: (try? zones(definition.timing.timezone)) ?? .utc,
             metadata: definition.metadata)
+        hasEvent = definition.timing.type == .event
     }
 }
 
@@ -109,6 +111,11 @@ package struct CompiledPayload: Sendable {
         }
         self.source = source
         var allowing: [TargetRule] = []
+        if definition.timing.isListening { Self.checkSource(of: schedule, rules, &faults) }
+        guard definition.firesCommand else {
+            self.rules = []
+            return
+        }
         do {
             allowing = try rules.check(
                 definition.target, delivery: definition.delivery, payloadBytes: source?.mostBytes ?? stored.count,
@@ -125,6 +132,17 @@ package struct CompiledPayload: Sendable {
         }
     }
 
+    private static func checkSource(of schedule: Schedule, _ rules: TargetRules, _ faults: inout [ScheduleFault]) {
+        let definition = schedule.definition
+        guard let subject = definition.timing.event.subject else { return }
+        do {
+            try rules.check(
+                source: subject, target: definition.firesCommand ? definition.target : nil, for: schedule.namespace)
+        } catch {
+            faults.append(ScheduleFault(.target(error.code), error.description))
+        }
+    }
+
     /// What one fire carries in place of the stored payload, if anything, and what is wrong with that.
     /// - Parameters:
     ///   - own: what a trigger brought; a template, if the schedule's payload is one.
@@ -134,6 +152,13 @@ package struct CompiledPayload: Sendable {
     ) -> (payload: [UInt8]?, problems: [SchemaProblem]) {
         guard isTemplate || own != nil else { return (nil, []) }
         guard isTemplate else { return (own, own.map(rules.payloadProblems) ?? []) }
+        // It is no payload that was brought, but the message that the schedule's own is rendered with.
+        if common.hasEvent, let event = own.flatMap({ EventValues(json: $0) }), let source {
+            var values = values(common)
+            values.event = event
+            let bytes = source.bytes(for: values)
+            return (bytes, rules.payloadProblems(bytes))
+        }
         do throws(PayloadTemplate.Refusal) {
             let source =
                 try own.map { own throws(PayloadTemplate.Refusal) in
@@ -151,13 +176,21 @@ extension CompiledSchedule {
     /// The hash of what an execution carried, as its event tells it. A skipped one carried nothing: then that of the
     /// payload as it is stored.
     func payloadSHA256(of execution: Execution, own: [UInt8]?) -> String {
-        guard execution.state != .skipped else { return payloadSHA256 }
+        guard execution.state != .skipped, let carried = carried(by: execution, own: own) else { return payloadSHA256 }
+        return Digest.hexadecimal(Digest.sha256(carried))
+    }
+
+    /// What an execution carries with its current attempt.
+    func payload(of execution: Execution, own: [UInt8]?) -> [UInt8] { carried(by: execution, own: own) ?? payload }
+
+    /// What it carries in place of the payload as it is stored, if anything.
+    private func carried(by execution: Execution, own: [UInt8]?) -> [UInt8]? {
         let carried = payloads.carried(own) { common in
             FireValues(
                 common, id: execution.id, attempt: execution.attempt, fence: execution.fence,
                 trigger: execution.trigger, missedCount: execution.missedCount,
                 scheduledFor: execution.scheduledFor, dueAt: execution.dueAt)
         }
-        return carried.payload.map { Digest.hexadecimal(Digest.sha256($0)) } ?? payloadSHA256
+        return carried.payload
     }
 }

@@ -19,11 +19,13 @@ package final class Publisher: Sendable {
         var timeout = Duration.seconds(5)
         var misfiredPerSecond = 100.0
         var latePerSecond = 2000.0
+        var prefix = "scheduler"
 
         package init(_ configuration: EngineConfiguration) {
             timeout = configuration.acknowledgementTimeout
             misfiredPerSecond = configuration.misfiredPerSecond
             latePerSecond = configuration.latePerSecond
+            prefix = configuration.subjectPrefix
             bounds.crowd = max(1, min(bounds.crowd, configuration.mostInFlight / 10))
         }
     }
@@ -34,7 +36,9 @@ package final class Publisher: Sendable {
     private let thread = LoopThread()
     private let state: Mutex<FiringState>
     private let streams = Mutex<(prompt: JetStreamPublisher, gathered: JetStreamPublisher)?>(nil)
+    private let requests = Mutex<RequestPublisher?>(nil)
     private let plain: PlainDelivery
+    private let isStopped = Atomic(false)
     private let onEnd: @Sendable ([EndedFire]) -> Void
     private let backlog = Atomic<Int>(0)
 
@@ -62,6 +66,8 @@ package final class Publisher: Sendable {
                 gathered, timeout: configuration.timeout, maxInFlight: most, onResolve: resolve)
         )
         streams.withLock { $0 = pair }
+        let asking = try RequestPublisher(prompt: prompt, gathered: gathered) { [weak self] in self?.resolve($0) }
+        requests.withLock { $0 = asking }
     }
 
     package func start() throws(EngineError) {
@@ -69,14 +75,16 @@ package final class Publisher: Sendable {
     }
 
     /// Ends the thread and forgets everything; outcomes that come later are ignored. For a member that was fenced, or
-    /// that has handed over.
+    /// that has handed over. What becomes due from now on is not published here.
     package func stop() {
+        isStopped.store(true, ordering: .sequentiallyConsistent)
         state.withLock { $0.stop() }
         plain.stop()
         thread.stop()
         let pair = streams.withLock { $0 }
         pair?.prompt.shutdown()
         pair?.gathered.shutdown()
+        requests.withLock { $0 }?.shutdown()
     }
 }
 
@@ -88,6 +96,16 @@ extension Publisher {
 
     /// What is held, and the part of it whose targets were silent.
     var load: (total: HeldFires.Load, silent: HeldFires.Load) { state.withLock { ($0.held.total, $0.held.silent) } }
+
+    /// What is held, and the part of it that silent targets and workers at work keep waiting.
+    var loadApart: (total: HeldFires.Load, apart: HeldFires.Load) {
+        state.withLock { state in
+            var apart = state.held.silent
+            apart.count += state.held.asked.count
+            apart.bytes += state.held.asked.bytes
+            return (state.held.total, apart)
+        }
+    }
 
     /// Executions whose targets do not answer; a part of ``held``.
     package var unanswered: Int { load.silent.count }
@@ -210,16 +228,20 @@ extension Publisher {
         var flushed: (fires: [Fire], since: ConnectionEpoch?) = ([], nil)
         FailPoint.publishing.reach()
         for fire in fires {
-            guard trust.holds(at: MonotonicClock.now()) else {
+            guard !isStopped.load(ordering: .sequentiallyConsistent), trust.holds(at: MonotonicClock.now()) else {
                 unsent.append((fire, .notSent))
                 continue
             }
             guard fire.isPublishable else {
-                unsent.append((fire, .refused(Fire.payloadInvalid)))
+                unsent.append((fire, .refused(Fire.payloadInvalid, isFatal: true)))
+                continue
+            }
+            guard !fire.isWithheld else {
+                unsent.append((fire, .withheld))
                 continue
             }
             do throws(NATSError) {
-                let message = try fire.message()
+                let message = try fire.message(prefix: configuration.prefix)
                 switch fire.schedule.delivery {
                 case .jetstream:
                     let token = state.withLock { $0.send(fire) }
@@ -227,6 +249,7 @@ extension Publisher {
                         _ = state.withLock { $0.land(token) }
                         throw error
                     }
+                case .request: try ask(fire, message, by: isCrowd ? .gathered : .prompt)
                 case .core:
                     let epoch = try plain.publish(message, gathered: isCrowd)
                     flushed.fires.append(fire)
@@ -243,6 +266,34 @@ extension Publisher {
                 self?.settle(fires.map { ($0, outcome) })
             }
         }
+    }
+
+    /// Sends a request. Where the reply is the outcome, the worker has its run time-out for it; else it only says that
+    /// it has the message.
+    private func ask(_ fire: Fire, _ message: OutgoingMessage, by road: RequestPublisher.Road) throws(NATSError) {
+        guard let requests = requests.withLock({ $0 }) else { return }
+        let schedule = fire.schedule
+        let isOutcome = schedule.dispatch.completion == .reply
+        let timeout = isOutcome ? .milliseconds(schedule.life.runTimeout) : configuration.timeout
+        let token = state.withLock { $0.ask(fire) }
+        do throws(NATSError) {
+            try requests.request(
+                token: token, key: fire.replyKey, message, by: road, timeout: timeout,
+                outlastsBreaks: schedule.dispatch.forbidsSecondCopy)
+        } catch {
+            _ = state.withLock { $0.landAsked(token) }
+            throw error
+        }
+    }
+
+    private func resolve(_ resolutions: [RequestResolution]) {
+        let outcomes = state.withLock { state in
+            resolutions.compactMap { resolution -> (Fire, DispatchOutcome)? in
+                guard let fire = state.landAsked(resolution.token) else { return nil }
+                return (fire, DispatchOutcome(resolution.outcome))
+            }
+        }
+        settle(outcomes)
     }
 
     private func resolve(_ resolutions: [PublishResolution]) {

@@ -138,6 +138,7 @@ package final class Recaller: Sendable {
     ) async throws {
         var random = SystemRandomNumberGenerator()
         let claim = ClaimTable.ClaimID(.version7(at: clock.now(), random: &random))
+        let isTracked = Set(fires.filter(\.isTracked).map(\.id))
         let (outcome, _) = try await SettledTransaction.run(on: connection) {
             [self] transaction -> (value: Outcome, calls: [Call]) in
             guard var timer = try await TimerTable.lock(id, in: transaction),
@@ -149,19 +150,35 @@ package final class Recaller: Sendable {
             let given = try await RecallTable.giveBack(fires.map(\.id), of: instance, in: transaction)
             let now = clock.now()
             let own = given.filter { $0.origin == .time }
-            let current = own.filter { $0.generation == timer.generation }
+            var current = own.filter { $0.generation == timer.generation }
+            let heard = given.filter { $0.origin == .event && $0.generation == timer.generation }
             var skipped: [Execution] = []
+            var waiting: [WaitingOccurrence] = []
             if schedule.state == .deleted {
                 skipped = skips(own.filter { $0.dueAt <= schedule.updatedAt }, .deleted, schedule, &timer, now)
             } else {
-                timer.runCount -= Int64(current.count)
+                // The timer cannot go back to it: others have been decided over since, and have their rows.
+                let passed = current.filter { $0.dueAt <= now && isTracked.contains($0.id) }
+                current.removeAll { row in passed.contains { $0.id == row.id } }
+                if schedule.state == .active {
+                    waiting = passed.compactMap { row in fires.first { $0.id == row.id }?.waiting(since: now) }
+                } else {
+                    let reason: SkipReason = schedule.state == .invalid ? .targetRevoked : .paused
+                    timer.runCount -= Int64(passed.count)
+                    skipped = skips(passed, reason, schedule, &timer, now)
+                }
+                timer.runCount -= Int64(current.count + heard.count)
                 restore(current, to: &timer, of: schedule)
+                restore(heard: heard, to: &timer, of: schedule)
                 let old = own.filter { $0.generation != timer.generation && $0.dueAt <= schedule.updatedAt }
-                skipped = skips(old, .superseded, schedule, &timer, now)
+                skipped += skips(old, .superseded, schedule, &timer, now)
             }
             var calls = [InstanceTable.hold(instance)]
+            if !isTracked.isEmpty { calls.append(RunTable.delete(given.map(\.id))) }
+            if !waiting.isEmpty { calls.append(BufferTable.insert(waiting, at: now)) }
             if schedule.state != .deleted {
                 calls.append(TimerTable.update(timer, priority: schedule.definition.priority))
+                if !heard.isEmpty { calls.append(EventTable.add(heard.map { addition($0, schedule) }, to: timer)) }
             }
             if !skipped.isEmpty {
                 calls.append(ExecutionTable.skip(skipped, at: now))
@@ -211,6 +228,23 @@ package final class Recaller: Sendable {
         case .paused, .invalid: timer.resumeFrom = min(timer.resumeFrom ?? first, first)
         case .exhausted, .deleted: break
         }
+    }
+
+    /// Messages wait again, as they did before they were claimed.
+    private func restore(heard: [RecallTable.GivenBack], to timer: inout Timer, of schedule: Schedule) {
+        guard let due = heard.map(\.dueAt).min() else { return }
+        switch schedule.state {
+        case .active: timer.nextFireAt = min(timer.nextFireAt ?? due, due)
+        case .paused, .invalid: timer.resumeFrom = min(timer.resumeFrom ?? due, due)
+        case .exhausted, .deleted: break
+        }
+    }
+
+    private func addition(_ row: RecallTable.GivenBack, _ schedule: Schedule) -> EventTable.Addition {
+        EventTable.Addition(
+            occurrence: Occurrence(
+                schedule: schedule.id, generation: row.generation, origin: .event, scheduledFor: row.scheduledFor,
+                ordinal: row.ordinal), dueAt: row.dueAt, message: row.payload)
     }
 
     private func skips(

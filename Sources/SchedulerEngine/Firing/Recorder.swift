@@ -98,23 +98,28 @@ package final class RecordQueue: Sendable {
 /// hurries the queue.
 package final class Recorder: Sendable {
     private let instance: InstanceID
+    private let names: SubjectNames
     private let queue: RecordQueue
     private let clock: PostgresClock
     private let publisher: Publisher
     private let teller: EventTeller
     private let unended: UnendedSchedules
+    private let chained: Wakeup
     private let onFault: @Sendable (any Error) -> Void
 
     package init(
-        instance: InstanceID, queue: RecordQueue, clock: PostgresClock, publisher: Publisher, teller: EventTeller,
-        unended: UnendedSchedules, onFault: @escaping @Sendable (any Error) -> Void
+        instance: InstanceID, names: SubjectNames, queue: RecordQueue, clock: PostgresClock, publisher: Publisher,
+        teller: EventTeller, unended: UnendedSchedules, chained: Wakeup,
+        onFault: @escaping @Sendable (any Error) -> Void
     ) {
         self.instance = instance
+        self.names = names
         self.queue = queue
         self.clock = clock
         self.publisher = publisher
         self.teller = teller
         self.unended = unended
+        self.chained = chained
         self.onFault = onFault
     }
 
@@ -134,17 +139,26 @@ package final class Recorder: Sendable {
         let settled = teller.takeSettled()
         guard !ended.isEmpty || !settled.isEmpty else { return }
         let now = clock.now()
-        var exhausted: [(id: Int64, entry: AuditEntry)] = []
+        let plain = ended.filter { !$0.hasLife }
+        let lived = ended.filter(\.hasLife)
         // Timers before rows, rows in one order: as commands lock them.
-        let over = publisher.schedulesOver(ended).sorted()
+        let over = publisher.schedulesOver(plain).sorted()
+        let told: [EventTeller.Owed]
+        let exhausted: Set<ScheduleID>
         do {
             FailPoint.recording.reach()
-            let calls = calls(for: ended, over, settled, at: now)
-            let rows = try await connection.transaction { try await $0.commit(with: calls.all) }
-            FailPoint.recorded.reach()
-            if let index = calls.exhaustion {
-                exhausted = try ExhaustionTable.entries(of: rows[index])
+            var writes = writes(for: plain, over, settled, at: now)
+            let written: (writes: Writes, rows: [PostgresRows])
+            if lived.isEmpty {
+                let calls = writes.calls
+                written = (writes, try await connection.transaction { try await $0.commit(with: calls) })
+            } else {
+                written = try await record(lived, besides: writes, over, at: now, on: connection)
+                writes = written.writes
             }
+            FailPoint.recorded.reach()
+            (told, exhausted) = try writes.told(written.rows)
+            if writes.hasFollowers(written.rows) { chained.signal() }
         } catch {
             queue.putBack(ended)
             teller.putBack(settled)
@@ -153,35 +167,55 @@ package final class Recorder: Sendable {
             try await Task.sleep(for: .milliseconds(100))
             return
         }
-        if exhausted.count < over.count { unended.add(Set(over).subtracting(exhausted.compactMap(\.entry.schedule))) }
+        if exhausted.count < over.count || !lived.isEmpty { unended.add(Set(over).subtracting(exhausted)) }
         publisher.close(ended.map(\.fire))
-        teller.owe(ended.map { .execution(ExecutionEvent($0, finishedAt: now), $0.fire.claim) })
-        teller.owe(exhausted.map { .change(ScheduleChange($0.entry, auditID: $0.id)) })
+        teller.owe(plain.map { .execution(ExecutionEvent($0, finishedAt: now), $0.fire.claim) })
+        teller.owe(told)
+        // Their events stand by themselves: the journal need not.
+        teller.settleWithoutEvent(lived.map(\.fire.claim))
     }
 
-    /// The writes of one record, and which of them tells who was exhausted.
-    /// - Parameter over: the schedules that may have fired their last.
-    private func calls(
-        for ended: [EndedFire], _ over: [ScheduleID], _ settled: EventTeller.Settled, at now: Instant
-    ) -> (all: [Call], exhaustion: Int?) {
-        var calls = [InstanceTable.hold(instance)]
-        var exhaustion: Int?
-        if !ended.isEmpty {
-            if !over.isEmpty { calls.append(ExhaustionTable.lock(over)) }
-            let endings = ended.map(\.ending).sorted { $0.id < $1.id }
-            calls.append(ExecutionTable.end(endings, by: instance, at: now))
-            if !over.isEmpty {
-                calls.append(ExhaustionTable.exhaust(over, at: now))
-                exhaustion = calls.count - 1
-            }
+    /// The same where the machine decides over some: what it has to know is read under the locks.
+    private func record(
+        _ lived: [EndedFire], besides plain: Writes, _ over: [ScheduleID], at now: Instant,
+        on connection: PostgresConnection
+    ) async throws -> (writes: Writes, rows: [PostgresRows]) {
+        try await connection.transaction { [instance, names] transaction in
+            let timers = Set(lived.map(\.fire.schedule.id)).union(over).sorted()
+            _ = try await TimerTable.lockAll(timers, in: transaction)
+            var writer = LifeWriter(names: names, at: now)
+            try await writer.record(lived, by: instance, at: now, in: transaction)
+            var writes = plain
+            writes += writer.writes()
+            return (writes, try await transaction.commit(with: writes.calls))
         }
-        if !settled.claims.isEmpty { calls.append(ClaimTable.delete(settled.claims)) }
-        if !settled.changes.isEmpty { calls.append(AuditTable.settle(settled.changes)) }
-        return (calls, exhaustion)
+    }
+
+    /// The writes of what is over by its dispatch alone.
+    /// - Parameter over: the schedules that may have fired their last.
+    private func writes(
+        for ended: [EndedFire], _ over: [ScheduleID], _ settled: EventTeller.Settled, at now: Instant
+    ) -> Writes {
+        var writes = Writes([InstanceTable.hold(instance)])
+        if !ended.isEmpty {
+            if !over.isEmpty { writes += [ExhaustionTable.lock(over)] }
+            let endings = ended.map(\.ending).sorted { $0.id < $1.id }
+            writes += [ExecutionTable.end(endings, by: instance, at: now)]
+            writes.tellFollowers(ended.map(\.chainEnd), at: now)
+            if !over.isEmpty { writes.exhaust(over, at: now) }
+        }
+        if !settled.claims.isEmpty { writes += [ClaimTable.delete(settled.claims)] }
+        if !settled.changes.isEmpty { writes += [AuditTable.settle(settled.changes)] }
+        if !settled.messages.isEmpty { writes += [OwedTable.settle(settled.messages)] }
+        return writes
     }
 }
 
 extension EndedFire {
+    fileprivate var chainEnd: ChainTable.End {
+        ChainTable.End(execution: fire.id, schedule: fire.schedule.id, state: state)
+    }
+
     fileprivate var ending: ExecutionTable.Ending {
         ExecutionTable.Ending(
             id: fire.id, state: state, firedAt: firedAt, reason: reason, outcome: outcome, ackStream: ackStream,
@@ -197,6 +231,7 @@ extension ExecutionEvent {
             state: ended.state, origin: fire.origin, trigger: fire.trigger, generation: fire.generation,
             scheduleVersion: fire.schedule.version, attempt: fire.attempt, fence: fire.fence, claimedAt: fire.dueAt)
         execution.firedAt = ended.firedAt
+        execution.causedBy = fire.causedBy
         execution.reason = ended.reason
         execution.outcome = ended.outcome
         execution.missedCount = fire.missedCount

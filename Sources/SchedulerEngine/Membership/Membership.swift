@@ -28,6 +28,8 @@ import Synchronization
 /// | the process dies | its key stands still; a peer fences it after one lease and rescues its claims |
 /// | the process is stopped and wakes | it finds its trust expired, publishes nothing, and its first transaction fails with CR001; it joins anew |
 /// | NATS is away | no renewal, no trust, no sight: nobody publishes, nobody is fenced; all goes on when it is back |
+/// | the bucket's leader is lost | the same until another is elected; a lease longer than that outlasts it |
+/// | the node of the watch is lost | renewals go on, sight does not: nobody is fenced by who cannot see |
 /// | PostgreSQL is away | no renewal; with PostgreSQL nobody can fence either |
 /// | the key or the bucket is deleted | this incarnation ends itself and joins anew under another key |
 package final class Membership: Sendable {
@@ -62,7 +64,10 @@ package final class Membership: Sendable {
         key = try Self.key(of: instance)
         name = configuration.instanceName
         lease = configuration.lease
-        self.bucket = bucket
+        // A node that stands still must not cost more than one renewal.
+        var jetstream = bucket.jetstream
+        jetstream.timeout = lease / 4
+        self.bucket = bucket.with(jetstream)
         self.trust = trust
         self.clock = clock
         self.logger = logger
@@ -111,7 +116,7 @@ package final class Membership: Sendable {
             state.revision = revision
             state.renewals += 1
             state.table.sawLease(of: instance, revision: revision, at: started)
-            state.table.sightHolds(at: MonotonicClock.now())
+            state.table.ownLeaseAcknowledged(revision: revision)
             refreshView(&state)
         }
     }
@@ -125,30 +130,46 @@ package final class Membership: Sendable {
             "the members changed", metadata: ["members": "\(members.count)", "share": "\(state.view.share.count)"])
     }
 
-    /// Renews for as long as the incarnation lives. Throws when its key is lost: then it is over.
+    /// Renews for as long as the incarnation lives, and more often while it fails: an election takes a good part of a
+    /// lease. Throws when its key is lost: then it is over.
     func renew() async throws {
         let pause = lease / 4
+        var isRenewed = true
         while true {
-            try await Task.sleep(for: pause)
+            try await Task.sleep(for: isRenewed ? pause : pause / 5)
             guard MonotonicClock.now() - clock.lastAnswer < pause.nanoseconds else { continue }
-            try await renewOnce(within: pause)
+            isRenewed = try await renewOnce()
         }
     }
 
-    private func renewOnce(within limit: Duration) async throws {
+    /// - Returns: whether the server confirmed it.
+    private func renewOnce() async throws -> Bool {
         let (revision, renewals) = state.withLock { ($0.revision, $0.renewals) }
         let started = MonotonicClock.now()
         do {
             renewed(
                 try await bucket.update(key, value(renewals: renewals), revision: revision), started: started)
+            return true
         } catch {
             state.withLock { $0.table.sightBroke() }
-            guard error.code == .conflict else { return }
-            // Only this process writes the key: another revision is an update of ours whose answer got lost.
-            guard let entry = try await bucket.get(key), entry.revision > revision else {
-                throw EngineError(.fenced, "the lease \(key) is gone")
-            }
-            state.withLock { $0.revision = entry.revision }
+            if error.code == .conflict { try await learnRevision() }
+            return false
+        }
+    }
+
+    /// Only this process writes the key: another revision is an update of ours whose answer got lost, or what a new
+    /// leader has left of it. Where nobody can say, the next renewal asks again.
+    private func learnRevision() async throws(EngineError) {
+        let entry: BucketEntry?
+        do throws(NATSError) {
+            entry = try await bucket.get(key)
+        } catch {
+            return
+        }
+        guard let entry else { throw EngineError(.fenced, "the lease \(key) is gone") }
+        state.withLock { state in
+            state.revision = entry.revision
+            state.table.ownLeaseAcknowledged(revision: entry.revision)
         }
     }
 
@@ -185,6 +206,7 @@ package final class Membership: Sendable {
                     } else {
                         snapshot?.insert(member)
                         state.table.sawLease(of: member, revision: entry.revision, at: now)
+                        if member == instance { state.table.sawOwnLease(revision: entry.revision, at: now) }
                     }
                 }
                 refreshView(&state)

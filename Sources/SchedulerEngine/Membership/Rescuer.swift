@@ -12,22 +12,26 @@ import Synchronization
 ///
 /// The journal row is taken whole and under a lock that others pass over, so two rescuers never hold one claim. What is
 /// published twice by this, a stream refuses by its `Nats-Msg-Id`; where the stream's memory may have ended meanwhile,
-/// the execution is marked `uncertain` (``DispatchDecision/isUncertain``).
+/// the execution is marked `uncertain` (``DispatchDecision/isUncertain``), and not published where at most one copy may
+/// be.
 ///
 /// What may not be published any more ends here: `skipped/target_revoked` where the allow-list has changed meanwhile,
-/// `dead` where the schedule cannot be read or is gone. One such schedule keeps no other execution of its claim waiting.
+/// `dead` where the schedule cannot be read or is gone, `dead/uncertain` where at most one copy may be, and nobody would
+/// drop a second one. One such schedule keeps no other execution of its claim waiting.
 package final class Rescuer: Sendable {
     private let instance: InstanceID
+    private let names: SubjectNames
     private let clock: PostgresClock
     private let compiler: ScheduleCompiler
     private let logger: Logger
     private let deliver: @Sendable (_ fires: [Fire], _ events: [EventTeller.Owed]) -> Void
 
     package init(
-        instance: InstanceID, clock: PostgresClock, compiler: ScheduleCompiler, logger: Logger,
+        instance: InstanceID, names: SubjectNames, clock: PostgresClock, compiler: ScheduleCompiler, logger: Logger,
         deliver: @escaping @Sendable (_ fires: [Fire], _ events: [EventTeller.Owed]) -> Void
     ) {
         self.instance = instance
+        self.names = names
         self.clock = clock
         self.compiler = compiler
         self.logger = logger
@@ -50,8 +54,13 @@ package final class Rescuer: Sendable {
             let rows = try await ClaimTable.rows(of: claim.executions, on: transaction)
             try await compiler.targets.catchUp(on: transaction)
             let fetched = try await ScheduleTable.fetch(Array(Set(rows.map(\.execution.schedule))), on: transaction)
-            let abandoned = Abandoned(claim.id, claim.executions, rows, holders(of: fetched), at: clock.now())
-            let writes = writes(adopting: abandoned)
+            var abandoned = Abandoned(claim, rows, holders(of: fetched), at: clock.now())
+            // Timers before rows, as everybody locks them.
+            let over = Set(abandoned.endings.map(\.schedule)).sorted()
+            if !over.isEmpty { _ = try await TimerTable.lockAll(over, in: transaction) }
+            abandoned.adopted(
+                try await ClaimTable.adopt(claim.executions, from: claim.owner, by: instance, in: transaction))
+            let writes = try await writes(adopting: abandoned, over, in: transaction)
             return ((abandoned, writes), writes.calls)
         }
         guard let (abandoned, writes) = taken else { return false }
@@ -74,17 +83,33 @@ package final class Rescuer: Sendable {
         return holders
     }
 
-    /// The writes of a rescue. Timers before rows, as everybody locks them.
-    private func writes(adopting abandoned: Abandoned) -> Writes {
-        var writes = Writes([InstanceTable.hold(instance)])
-        let over = Set(abandoned.endings.map(\.schedule)).sorted()
-        if !over.isEmpty { writes += [ExhaustionTable.lock(over)] }
-        writes += ClaimTable.adopt(abandoned.id, executions: abandoned.executions, by: instance)
-        if !over.isEmpty {
-            writes += [ExecutionTable.end(abandoned.endings.map(\.ending), by: instance, at: abandoned.now)]
-            writes.exhaustIdle(over, at: abandoned.now)
-        }
+    /// The writes of a rescue; the timers of what ends are locked.
+    private func writes(
+        adopting abandoned: Abandoned, _ over: [ScheduleID], in transaction: PostgresTransaction
+    ) async throws -> Writes {
+        var writes = Writes([InstanceTable.hold(instance), ClaimTable.adopt(abandoned.id, by: instance)])
+        guard !abandoned.endings.isEmpty else { return writes }
+        writes += [
+            ExecutionTable.end(abandoned.endings.map(\.ending), by: instance, at: abandoned.now),
+            RunTable.delete(abandoned.endings.map(\.ending.id)),
+        ]
+        writes.tellFollowers(
+            abandoned.endings.map { .init(execution: $0.ending.id, schedule: $0.schedule, state: $0.ending.state) },
+            at: abandoned.now)
+        writes.owe(letters(of: abandoned), at: abandoned.now)
+        writes += [FailureTable.note(over, at: abandoned.now)]
+        writes.exhaustIdle(over, at: abandoned.now)
         return writes
+    }
+
+    /// What those leave behind that gave up, as far as it is known what they would have sent.
+    private func letters(of abandoned: Abandoned) -> [OwedMessage] {
+        abandoned.rows.compactMap { execution, payload in
+            guard execution.state == .dead, execution.finishedAt == abandoned.now,
+                case .ready(let schedule) = abandoned.holders[execution.schedule]
+            else { return nil }
+            return names.letter(of: execution, by: schedule, payload)
+        }
     }
 
     /// Builds anew what the claim's first owner held in memory.
@@ -94,9 +119,11 @@ package final class Rescuer: Sendable {
         var events: [EventTeller.Owed] = []
         var settled = abandoned.executions.count - abandoned.rows.count
         for (execution, payload) in abandoned.rows {
-            if execution.state == .claimed, case .ready(let schedule) = abandoned.holders[execution.schedule] {
-                fires.append(fire(execution, payload, of: schedule, claim))
-            } else if let event = event(execution, payload, of: abandoned.holders[execution.schedule], claim) {
+            if abandoned.holds(execution), case .ready(let schedule) = abandoned.holders[execution.schedule] {
+                fires.append(fire(execution, payload, of: schedule, claim, abandoned.fencedAt))
+            } else if execution.isToldFromJournal,
+                let event = event(execution, payload, of: abandoned.holders[execution.schedule], claim)
+            {
                 events.append(event)
             } else {
                 settled += 1
@@ -112,20 +139,21 @@ package final class Rescuer: Sendable {
     }
 
     private func fire(
-        _ execution: Execution, _ payload: [UInt8]?, of schedule: CompiledSchedule, _ claim: OpenClaim
+        _ execution: Execution, _ payload: [UInt8]?, of schedule: CompiledSchedule, _ claim: OpenClaim,
+        _ fencedAt: Instant
     ) -> Fire {
-        // Its first owner may have sent it as soon as it was both claimed and due, and not before.
-        let sendable = max(execution.dueAt, execution.claimedAt)
-        return Fire(
+        Fire(
             id: execution.id, schedule: schedule, claim: claim, scheduledFor: execution.scheduledFor,
             dueAt: execution.dueAt, fence: execution.fence, attempt: execution.attempt,
             generation: execution.generation, missedCount: execution.missedCount, ordinal: execution.ordinal,
             origin: execution.origin, trigger: execution.trigger,
             // A backfill yields to what is on time, whoever holds it.
-            kind: execution.origin == .backfill ? .backfilled : .onTime,
+            kind: execution.origin == .backfill ? .backfilled : .onTime, isTracked: execution.isTracked,
+            causedBy: execution.causedBy,
             // Whether it was a schedule's last is not in the row: let the record ask.
-            isLast: execution.origin == .time, payload: payload,
-            sentSince: sendable <= clock.now() ? sendable : nil)
+            isLast: execution.origin == .time || execution.origin == .event, payload: payload,
+            sentSince: execution.sendableAt <= clock.now() && execution.mayHaveBeenSent(before: fencedAt)
+                ? execution.sendableAt : nil, claimedAt: execution.claimedAt)
     }
 
     /// Nil where nobody knows what the schedule was called: then there is no subject to tell it on.
@@ -162,6 +190,7 @@ extension Rescuer {
     fileprivate struct Abandoned: Sendable {
         let id: ClaimTable.ClaimID
         let executions: [ExecutionID]
+        let fencedAt: Instant
         let holders: [ScheduleID: Holder]
         let now: Instant
         /// As they will stand once the rescue is committed.
@@ -169,17 +198,38 @@ extension Rescuer {
         private(set) var endings: [(schedule: ScheduleID, ending: ExecutionTable.Ending)] = []
         /// What is given up for a fault of ours or of the database, for the log.
         private(set) var given: [(id: ExecutionID, words: String)] = []
+        /// What is this instance's from now on.
+        private var adopted: Set<ExecutionID> = []
 
+        /// What somebody else than the claim's owner holds by now is left to him.
         init(
-            _ id: ClaimTable.ClaimID, _ executions: [ExecutionID],
-            _ rows: [(execution: Execution, payload: [UInt8]?)], _ holders: [ScheduleID: Holder], at now: Instant
+            _ claim: ClaimTable.AbandonedClaim, _ rows: [(execution: Execution, payload: [UInt8]?)],
+            _ holders: [ScheduleID: Holder], at now: Instant
         ) {
-            self.id = id
-            self.executions = executions
+            id = claim.id
+            executions = claim.executions
+            fencedAt = claim.fencedAt
             self.holders = holders
             self.now = now
             self.rows = rows
-            for index in rows.indices where rows[index].execution.state == .claimed { decide(index) }
+            for index in rows.indices
+            where rows[index].execution.state == .claimed && rows[index].execution.claimedBy == claim.owner {
+                decide(index)
+            }
+        }
+
+        /// Says what was had.
+        mutating func adopted(_ ids: Set<ExecutionID>) {
+            adopted = ids
+            let lost = Set(endings.map(\.ending.id)).subtracting(ids)
+            rows.removeAll { lost.contains($0.execution.id) }
+            endings.removeAll { !ids.contains($0.ending.id) }
+            given.removeAll { !ids.contains($0.id) }
+        }
+
+        /// Whether it is this instance's to publish.
+        func holds(_ execution: Execution) -> Bool {
+            execution.state == .claimed && adopted.contains(execution.id)
         }
 
         /// Whether an execution may still be published; where it may not, it ends.
@@ -187,7 +237,13 @@ extension Rescuer {
             let execution = rows[index].execution
             switch holders[execution.schedule] {
             case .ready(let schedule):
-                guard let fault = schedule.publishingFault else { return }
+                guard let fault = schedule.publishingFault else {
+                    if schedule.dispatch.forbidsSecondCopy, execution.mayHaveBeenSent(before: fencedAt) {
+                        rows[index].execution.outcome = DispatchEnd.uncertainWord
+                        end(index, .dead, DispatchEnd.uncertainWord)
+                    }
+                    return
+                }
                 if case .target = fault.kind {
                     end(index, .skipped, SkipReason.targetRevoked.rawValue)
                 } else {
@@ -216,5 +272,20 @@ extension Rescuer {
                         outcome: execution.outcome, ackStream: nil, ackSequence: nil)
                 ))
         }
+    }
+}
+
+extension Execution {
+    /// From when on its claimant could send it: claimed, and due.
+    fileprivate var sendableAt: Instant { max(dueAt, claimedAt) }
+
+    fileprivate func mayHaveBeenSent(before fencedAt: Instant) -> Bool {
+        DispatchDecision.mayHaveBeenSent(sendableAt: sendableAt, fencedAt: fencedAt)
+    }
+
+    /// Whether the journal owes the event of its end. What has a life tells by messages of its own, and while it is open
+    /// the journal has nothing to tell; an end that both tell has one id.
+    fileprivate var isToldFromJournal: Bool {
+        isTracked ? state == .skipped || state == .dead : isOver
     }
 }

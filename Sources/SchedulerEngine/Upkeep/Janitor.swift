@@ -23,7 +23,8 @@ struct Janitor: Sendable {
         var partitionsDue = 0
         while true {
             await session.attempt("telling owed events") { try await sweepOutbox() }
-            if session.teller.fault != nil, rounds % 5 == 0 {
+            await session.attempt("publishing owed messages") { try await sweepMessages() }
+            if session.teller.fault != nil || session.teller.letterFault != nil, rounds % 5 == 0 {
                 await session.attempt("making missing streams") { try await session.ensureStreams() }
             }
             if rounds >= partitionsDue {
@@ -44,6 +45,14 @@ struct Janitor: Sendable {
         let owed = try await AuditTable.owed(
             before: before, limit: 1000, except: session.teller.changesBeingTold, on: session.connections.upkeep)
         session.teller.owe(owed.map { .change(ScheduleChange($0.entry, auditID: $0.id)) })
+    }
+
+    /// Publishes messages of transitions again that nobody acknowledged, as the outbox's sweep does.
+    func sweepMessages() async throws {
+        let before = session.clock.now().adding(milliseconds: -Self.owedAfter)
+        let owed = try await OwedTable.owed(
+            before: before, limit: 1000, except: session.teller.messagesBeingTold, on: session.connections.upkeep)
+        session.teller.owe(owed.map { .message($0.message, id: $0.id) })
     }
 
     /// - Returns: whether all days have their partitions now.

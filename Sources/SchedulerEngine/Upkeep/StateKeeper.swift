@@ -110,6 +110,7 @@ private struct Healing: Sendable {
         timer.stand(at: resumed.position)
         timer.fireSequence += 1
         writes += InvalidTable.heal(schedule, timer, at: now)
+        writes += [RetryTable.release(schedule.id, at: now)]
         writes.audit(InvalidTable.entry(healing: schedule, timer, at: now))
         // Its last occurrence may have passed meanwhile.
         if timer.nextFireAt == nil { writes.exhaustIdle([schedule.id], at: now) }

@@ -21,6 +21,13 @@ extension CommandCatalogue {
             examples: [
                 #"{"records":[{"kind":"namespace","namespace":"demo","max_schedules":500}],"dry_run":true}"#
             ]),
+        CommandPage(
+            "admin.dlq.list", "Lists executions that gave up, oldest first, as the stream of dead letters holds them.",
+            examples: ["", #"{"namespace":"demo","limit":10}"#]),
+        CommandPage(
+            "admin.dlq.redrive", changes: true,
+            "Makes a new execution of one that gave up, once, and takes its letter out of the stream.",
+            examples: [#"{"id":"EXECUTION_ID","reason":"the target is well again"}"#]),
         CommandPage("admin.freeze.list", "Lists the freezes that hold or lie ahead.", examples: [""]),
         CommandPage(
             "admin.freeze.clear", changes: true, "Ends a freeze; what it held is released at its rate.",

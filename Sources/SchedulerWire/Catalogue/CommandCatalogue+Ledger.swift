@@ -11,8 +11,8 @@ extension CommandCatalogue {
             "schedule.stats", "Counts a schedule's executions by outcome, with their lateness.",
             examples: [#"{"name":"hello","window_seconds":3600}"#]),
         CommandPage(
-            "execution.stats", "Counts the namespace's executions, or those of one schedule.",
-            examples: ["", #"{"schedule_name":"hello","window_seconds":3600}"#]),
+            "execution.stats", "Counts the namespace's executions, those of one target, or of one schedule.",
+            examples: ["", #"{"target_command":"demo.hello","window_seconds":3600}"#]),
         CommandPage(
             "execution.cancel", changes: true, "Gives up an execution that was not yet handed to NATS.",
             examples: [#"{"id":"EXECUTION_ID","reason":"not today"}"#]),
@@ -28,8 +28,9 @@ extension CommandCatalogue {
         CommandPage(
             "admin.system.members", "Lists the instances, with their leases and their shares.", examples: [""]),
         CommandPage(
-            "admin.system.verify", "Checks that the audit's chain of hashes is whole.",
-            examples: ["", #"{"limit":100}"#]),
+            "admin.system.verify",
+            "Checks that the audit's chain of hashes is whole, or that every occurrence ended in exactly one place.",
+            examples: ["", #"{"limit":100}"#, #"{"check":"ledger","namespace":"demo","from":"YESTERDAY"}"#]),
         CommandPage(
             "admin.system.drain", changes: true, "Lets an instance leave in good order.",
             examples: [#"{"instance":"dev","dry_run":true}"#]),

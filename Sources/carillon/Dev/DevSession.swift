@@ -53,7 +53,8 @@ struct DevSession: Sendable {
         let demo = TargetRule(
             namespace: nil, subject: try SubjectPattern("demo.>"), delivery: Set(Delivery.allCases),
             maxPayloadBytes: nil)
-        return try AllowList(settings, always: [demo])
+        let heard = SourceRule(namespace: demo.namespace, subject: demo.subject)
+        return try AllowList(settings, always: [demo], alwaysHeard: [heard])
     }
 
     /// The namespace `demo` may have as many schedules as a load test likes.

@@ -178,6 +178,39 @@ extension Ledger {
         return problems
     }
 
+    /// What holds of `at_most_once`: nothing came twice, what is delivered came, what is not says that nobody can know.
+    /// - Returns: how many nobody can know of.
+    @discardableResult
+    func checkAtMostOnce(
+        _ load: Load, _ arrivals: [FiredMessages.Arrival], _ words: [String: String],
+        sourceLocation: SourceLocation = #_sourceLocation
+    ) -> Int {
+        let own = arrivals.filter { $0.subject == load.subject }
+        let counts = Dictionary(own.map { ($0.executionID, 1) }, uniquingKeysWith: +)
+        var problems = counts.filter { $0.value > 1 }.map { "\($0.key) came \($0.value) times" }
+        var uncertain = 0
+        for row in rows {
+            switch row.state {
+            case "delivered", "succeeded":
+                if counts[row.id] == nil { problems.append("\(row.id) is \(row.state), and never came") }
+            case "dead":
+                uncertain += 1
+                if words[row.id] != "uncertain uncertain uncertain" {
+                    problems.append("\(row.id) is dead of \(words[row.id] ?? "nothing")")
+                }
+            default: problems.append("\(row.id) is \(row.state)")
+            }
+        }
+        let rowsOf = Dictionary(grouping: rows, by: \.schedule).mapValues { Set($0.map(\.scheduledFor)) }
+        for (schedule, instants) in load.occurrences where rowsOf[schedule] != instants {
+            problems.append("\(schedule) has rows for \(rowsOf[schedule] ?? []), expected \(instants)")
+        }
+        problems += eventProblems()
+        #expect(problems.isEmpty, "\(problems.prefix(12).joined(separator: "\n"))", sourceLocation: sourceLocation)
+        #expect(claims == 0 && unended == 0, sourceLocation: sourceLocation)
+        return uncertain
+    }
+
     /// The largest distance from an occurrence's due time to its first arrival, in milliseconds.
     func largestGap(_ load: Load, _ arrivals: [FiredMessages.Arrival]) -> Int64 {
         var first: [String: Int64] = [:]

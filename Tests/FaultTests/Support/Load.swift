@@ -10,6 +10,11 @@ struct Load: Sendable {
     enum Delivery: String, Sendable, CaseIterable, CustomTestStringConvertible {
         case jetstream
         case core
+        /// Somebody has to answer.
+        case request
+
+        /// Those of the crash matrix; requests have tests of their own.
+        static let plain: [Delivery] = [.jetstream, .core]
 
         var testDescription: String { rawValue }
     }
@@ -28,18 +33,21 @@ struct Load: Sendable {
     /// Makes `rate` schedules that fire every `period` milliseconds for `seconds`, spread evenly over the period, and
     /// `oneShots` one-shot ones.
     ///
+    /// - Parameter fields: further ones of each schedule, as `,"name":value`.
+    ///
     /// All of them catch up on everything (`fire_all`), so that every occurrence has to be delivered, whatever happens.
     static func start(
         _ fixture: ServiceFixture, named name: String, delivery: Delivery = .jetstream, rate: Int, seconds: Int,
-        every period: Int64 = 1000, after lead: Int64 = 1500, oneShots: Int = 0
+        every period: Int64 = 1000, after lead: Int64 = 1500, oneShots: Int = 0, fields: String = ""
     ) async throws -> Load {
         let beginsAt = wallMilliseconds() + lead
         let endsAt = beginsAt + Int64(seconds) * 1000
         var load = Load(
-            delivery: delivery, namespace: name, subject: "demo.\(delivery == .core ? "core" : "js").\(name)",
+            delivery: delivery, namespace: name,
+            subject: "demo.\(delivery == .jetstream ? "js" : delivery.rawValue).\(name)",
             beginsAt: beginsAt, endsAt: endsAt)
         let common = """
-            "target_command":"\(load.subject)","delivery":"\(delivery)","misfire_policy":"fire_all","catchup_limit":1000
+            "target_command":"\(load.subject)","delivery":"\(delivery)","misfire_policy":"fire_all","catchup_limit":1000\(fields)
             """
         var bodies: [(body: String, instants: Set<Int64>)] = []
         for index in 0..<rate {

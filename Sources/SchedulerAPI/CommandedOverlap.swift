@@ -1,0 +1,170 @@
+import JSONText
+import PostgresClient
+import Recurrence
+import SchedulerCore
+import SchedulerEngine
+import SchedulerStore
+import SchedulerWire
+
+/// How what a command fires shares places with what is open already (semantics.md §4). Triggers, retries and backfills
+/// obey the schedule's overlap policy, unless they are forced.
+struct CommandedOverlap {
+    let schedule: CompiledSchedule
+    /// Nil where nothing holds the command back: completion is not tracked, or it is forced.
+    let occupancy: Occupancy?
+
+    /// What becomes of one more.
+    var verdict: OverlapVerdict {
+        guard let occupancy else { return .opens }
+        return schedule.overlap.decide(1, open: occupancy.open, waiting: occupancy.waiting.count).verdicts.first
+            ?? .opens
+    }
+
+    /// Whether the one that a command asks for is opened at once; else it waits.
+    /// - Throws: `overlapping` and `buffer_full`, where it may not even wait. What is asked for by name is never skipped
+    ///   without a word.
+    func opensOne() throws(WireError) -> Bool {
+        switch verdict {
+        case .opens: return true
+        case .waits: return false
+        case .skipped:
+            guard let occupancy else { return true }
+            let waiting = occupancy.waiting.count
+            let policy = schedule.overlap.policy.rawValue
+            let open = "\(occupancy.open) of \(schedule.overlap.places) executions are open"
+            guard schedule.overlap.room > 0 else {
+                throw WireError(
+                    .overlapping, "\(open), and overlap_policy is \(policy): \"force\": true fires all the same")
+            }
+            throw WireError(
+                .bufferFull, "\(open) and \(waiting) wait, as many as overlap_policy \(policy) lets wait")
+        }
+    }
+
+    /// What waited before and gives way to one that waits from now on.
+    var superseded: [WaitingOccurrence] {
+        guard let occupancy else { return [] }
+        let decision = schedule.overlap.decide(1, open: occupancy.open, waiting: occupancy.waiting.count)
+        return decision.supersedesWaiting ? occupancy.waiting : []
+    }
+
+    /// How many a backfill opens at once, and how many more of it may wait. It stops nothing and supersedes nothing.
+    /// - Throws: `overlapping` and `buffer_full`, where it could not even begin.
+    func roomForMany() throws(WireError) -> (opening: Int, waiting: Int) {
+        guard let occupancy else { return (.max, 0) }
+        let rule = schedule.overlap
+        let opening = rule.free(open: occupancy.open, waiting: occupancy.waiting.count)
+        let waiting = rule.policy == .cancelPrevious ? 0 : max(0, rule.room - occupancy.waiting.count)
+        guard opening + min(waiting, 1) > 0 else {
+            throw WireError(
+                rule.room > 0 ? .bufferFull : .overlapping,
+                "\(occupancy.open) of \(rule.places) executions are open and \(occupancy.waiting.count) wait: "
+                    + "\"force\": true fires all the same")
+        }
+        return (opening, waiting)
+    }
+}
+
+extension CommandContext {
+    /// How a command's fires share places. The caller holds the timer.
+    func overlap(
+        of schedule: CompiledSchedule, isForced: Bool, in transaction: PostgresTransaction
+    ) async throws -> CommandedOverlap {
+        guard schedule.isTracked, !isForced else { return CommandedOverlap(schedule: schedule, occupancy: nil) }
+        let found = try await BufferTable.occupancies(of: [schedule.id], on: transaction)[schedule.id]
+        return CommandedOverlap(schedule: schedule, occupancy: found ?? Occupancy())
+    }
+}
+
+extension CommandedFires {
+    /// Lets occurrences wait for their places. - Returns: what waits from now on.
+    func wait(
+        _ instants: [Instant], ordinal: Int64, trigger: Trigger, into change: inout Change
+    ) -> [WaitingOccurrence] {
+        guard !instants.isEmpty else { return [] }
+        let waiting = instants.map { instant in
+            WaitingOccurrence(
+                occurrence: Occurrence(
+                    schedule: schedule.id, generation: generation, origin: origin, scheduledFor: instant,
+                    ordinal: ordinal),
+                dueAt: now, trigger: trigger, since: now, causedBy: causedBy)
+        }
+        change.schedule = schedule.id
+        change.write(BufferTable.insert(waiting, at: now))
+        change.frees = true
+        return waiting
+    }
+
+    /// Lets one occurrence wait for its place, and replies so. What waited before gives way, where the policy says so.
+    /// - Parameters:
+    ///   - payload: what it sends in place of the schedule's.
+    ///   - retryOf: the execution that it takes up again.
+    func waitAlone(
+        _ instant: Instant, ordinal: Int64, trigger: Trigger, payload: [UInt8]?, retryOf: ExecutionID? = nil,
+        _ overlap: CommandedOverlap, _ timer: inout Timer, in session: Session, into change: inout Change
+    ) -> WaitingOccurrence {
+        let superseded = overlap.superseded
+        if !superseded.isEmpty {
+            change.skip(superseded, .superseded, of: schedule, &timer, in: session, at: now)
+            change.write(TimerTable.advance([timer]))
+        }
+        let waiting = wait([instant], ordinal: ordinal, trigger: trigger, into: &change)[0]
+        if payload != nil || retryOf != nil {
+            change.write(BufferTable.describe(waiting.id, payload: payload, retryOf: retryOf))
+        }
+        let ahead = superseded.isEmpty ? overlap.occupancy?.waiting.count ?? 0 : 0
+        let compiled = schedule
+        change.reply = { $0.waiting(waiting, behind: ahead, of: compiled) }
+        change.triggered = (compiled.name, waiting.id)
+        return waiting
+    }
+}
+
+extension Change {
+    /// Ends what waits for a place, with the writes and the events that tell it.
+    /// - Parameter timer: its fence moves on, and what was counted is taken back; the caller writes it.
+    mutating func skip(
+        _ waiting: [WaitingOccurrence], _ reason: SkipReason, of schedule: CompiledSchedule, _ timer: inout Timer,
+        in session: Session, at now: Instant
+    ) {
+        guard !waiting.isEmpty else { return }
+        var skipped: [(execution: Execution, schedule: CompiledSchedule)] = []
+        for occurrence in waiting {
+            let execution = occurrence.skipped(reason, version: schedule.version, timer: &timer, now: now)
+            skipped.append((execution, schedule))
+        }
+        schedule.planner.takeBack(waiting, from: &timer)
+        let told = session.skipWaiting(skipped, at: now)
+        write(told.calls)
+        self.skipped += told.events
+    }
+}
+
+extension HeldSchedule {
+    /// Ends what waits of the schedule as it was: a pause, another timing and a deletion leave nothing that fires later.
+    /// - Parameter isOwnTime: only what is of its own time; what was asked for by name goes on waiting.
+    mutating func endWaiting(
+        _ reason: SkipReason, isOwnTime: Bool = false, in session: Session, at now: Instant,
+        _ transaction: PostgresTransaction
+    ) async throws {
+        let found = try await BufferTable.occupancies(of: [schedule.id], on: transaction)[schedule.id]
+        let waiting = (found?.waiting ?? []).filter { !isOwnTime || $0.occurrence.origin == .time }
+        guard !waiting.isEmpty else { return }
+        let compiled = session.compiler.compile(before.schedule)
+        change.skip(waiting, reason, of: compiled, &timer, in: session, at: now)
+    }
+}
+
+extension JSONWriter {
+    /// What a command asked for and what waits for its place.
+    mutating func waiting(_ waiting: WaitingOccurrence, behind ahead: Int, of schedule: CompiledSchedule) {
+        object("waiting") { writer in
+            writer.member("execution_id", waiting.id.description)
+            writer.member("schedule_id", schedule.id.description)
+            writer.member("schedule_name", schedule.name)
+            writer.member("scheduled_for", waiting.occurrence.scheduledFor.rfc3339)
+            writer.member("trigger", waiting.trigger.rawValue)
+            writer.member("ahead", ahead)
+        }
+    }
+}

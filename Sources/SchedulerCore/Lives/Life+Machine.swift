@@ -1,0 +1,212 @@
+package import Recurrence
+
+/// The state machine of an execution (semantics.md §5 and §6). Pure and total: each state answers each event with a change,
+/// with nil where the event repeats what is known, or with a refusal.
+extension Life {
+    /// How long a worker that was asked to stop may take, in milliseconds.
+    package static let cancelGrace: Int64 = 30_000
+
+    package func taking(
+        _ event: LifeEvent, under rule: LifeRule, at now: Instant
+    ) throws(LifeRefusal) -> LifeChange? {
+        guard !isOver else { throw .over(state) }
+        switch event {
+        case .acknowledged: return try acknowledged(rule, now)
+        case .refused(let failure):
+            guard state == .claimed else { throw .outOfPlace(state) }
+            return ended(.failed, failure, rule, now)
+        case .unanswered:
+            guard state == .claimed else { throw .outOfPlace(state) }
+            return ended(.timedOut, AttemptFailure(reason: "no reply came within the run time-out"), rule, now)
+        case .uncertain: return try uncertain()
+        case .started(let fence): return try started(fence, rule, now)
+        case .heartbeat(let fence): return try heartbeat(fence, rule, now)
+        case .succeeded(let fence):
+            try requireTracked(fence)
+            return finished(.succeeded)
+        case .failed(let fence, let failure): return try failed(fence, failure, rule, now)
+        case .deadlinePassed: return try deadlinePassed(rule, now)
+        case .cancel(let reason): return try cancelled(reason, now)
+        case .reopened(let fence): return try reopened(fence)
+        }
+    }
+
+    private func require(_ fence: Int64) throws(LifeRefusal) {
+        guard fence == self.fence else { throw .otherFence(current: self.fence) }
+    }
+
+    /// Of an untracked execution nobody's word is waited for.
+    private func requireTracked(_ fence: Int64) throws(LifeRefusal) {
+        try require(fence)
+        guard isTracked else { throw .outOfPlace(state) }
+    }
+}
+
+// MARK: - The dispatch
+
+extension Life {
+    private func acknowledged(_ rule: LifeRule, _ now: Instant) throws(LifeRefusal) -> LifeChange? {
+        guard state == .claimed else {
+            // A report was quicker than the acknowledgement.
+            return nil
+        }
+        var life = self
+        life.state = .delivered
+        life.deliveredAt = now
+        guard isTracked else { return LifeChange(life: life, tells: [.delivered]) }
+        let runUntil = now.adding(milliseconds: rule.runTimeout)
+        life.runUntil = runUntil
+        life.deadline = Deadline(.run, at: runUntil)
+        if let start = rule.startTimeout, start < rule.runTimeout {
+            life.deadline = Deadline(.start, at: now.adding(milliseconds: start))
+        }
+        return LifeChange(life: life, tells: [.delivered])
+    }
+
+    private func uncertain() throws(LifeRefusal) -> LifeChange {
+        guard state == .claimed else { throw .outOfPlace(state) }
+        var life = self
+        life.state = .dead
+        life.lastOutcome = "uncertain"
+        life.reason = "uncertain"
+        life.deadline = nil
+        return LifeChange(life: life, tells: [.dead])
+    }
+
+    private func reopened(_ fence: Int64) throws(LifeRefusal) -> LifeChange {
+        guard state == .retryWait else { throw .outOfPlace(state) }
+        var life = self
+        life.state = .claimed
+        life.attempt += 1
+        life.fence = fence
+        life.deliveredAt = nil
+        life.startedAt = nil
+        life.runUntil = nil
+        life.deadline = nil
+        return LifeChange(life: life)
+    }
+}
+
+// MARK: - The worker's word
+
+extension Life {
+    private func started(_ fence: Int64, _ rule: LifeRule, _ now: Instant) throws(LifeRefusal) -> LifeChange? {
+        try require(fence)
+        guard isTracked, state != .retryWait else { throw .outOfPlace(state) }
+        guard state != .running else { return nil }
+        var life = self
+        life.state = .running
+        life.startedAt = now
+        life.deliveredAt = deliveredAt ?? now
+        life.runUntil = now.adding(milliseconds: rule.runTimeout)
+        if !isCancelling { life.deadline = life.livingDeadline(rule, now) }
+        return LifeChange(life: life, tells: [.running])
+    }
+
+    /// A sign of life; of a worker that has not said that it began, it says that too.
+    private func heartbeat(_ fence: Int64, _ rule: LifeRule, _ now: Instant) throws(LifeRefusal) -> LifeChange? {
+        guard state == .running else { return try started(fence, rule, now) }
+        try require(fence)
+        guard !isCancelling, rule.heartbeatTimeout != nil else { return nil }
+        var life = self
+        life.deadline = livingDeadline(rule, now)
+        return LifeChange(life: life)
+    }
+
+    private func livingDeadline(_ rule: LifeRule, _ now: Instant) -> Deadline? {
+        guard let runUntil else { return deadline }
+        if let heartbeat = rule.heartbeatTimeout {
+            let at = now.adding(milliseconds: heartbeat)
+            if at < runUntil { return Deadline(.heartbeat, at: at) }
+        }
+        return Deadline(.run, at: runUntil)
+    }
+
+    private func failed(
+        _ fence: Int64, _ failure: AttemptFailure, _ rule: LifeRule, _ now: Instant
+    ) throws(LifeRefusal) -> LifeChange? {
+        try requireTracked(fence)
+        guard state != .retryWait else {
+            // The attempt is over already: it timed out, or this is the same report again.
+            return nil
+        }
+        if isCancelling { return finished(.cancelled) }
+        return ended(.failed, failure, rule, now)
+    }
+
+    private func finished(_ end: ExecutionState) -> LifeChange {
+        var life = self
+        life.state = end
+        life.deadline = nil
+        if end == .succeeded {
+            life.reason = nil
+            return LifeChange(life: life, tells: [.succeeded])
+        }
+        return LifeChange(life: life, tells: [.cancelled])
+    }
+}
+
+// MARK: - Ends of an attempt
+
+extension Life {
+    /// An attempt did not succeed: another follows, or the execution gives up.
+    private func ended(
+        _ tell: LifeTell, _ failure: AttemptFailure, _ rule: LifeRule, _ now: Instant
+    ) -> LifeChange {
+        var life = self
+        life.lastOutcome = tell.rawValue
+        life.reason = failure.reason
+        let next =
+            failure.isFatal
+            ? nil
+            : rule.retry.next(
+                after: attempt, of: execution, openedAt: openedAt, now: now, asked: failure.retryAfter)
+        guard let next else {
+            life.state = .dead
+            life.deadline = nil
+            return LifeChange(life: life, tells: [tell, .dead])
+        }
+        life.state = .retryWait
+        life.deadline = Deadline(.retry, at: next)
+        return LifeChange(life: life, tells: [tell, .retrying])
+    }
+
+    /// A retry's turn is no matter of this: whoever opens it says `reopened`.
+    private func deadlinePassed(_ rule: LifeRule, _ now: Instant) throws(LifeRefusal) -> LifeChange? {
+        guard let deadline, deadline.kind != .retry else { throw .outOfPlace(state) }
+        guard deadline.at <= now else { return nil }
+        let words =
+            switch deadline.kind {
+            case .start: "the worker did not begin within its start time-out"
+            case .heartbeat: "the worker gave no sign of life within its heartbeat time-out"
+            case .run, .retry, .cancel: "the worker did not end within its run time-out"
+            }
+        if deadline.kind == .cancel { return finished(.cancelled) }
+        var change = ended(.timedOut, AttemptFailure(reason: words), rule, now)
+        change.asksWorkerToStop = isTracked && rule.completion == .report
+        return change
+    }
+
+    private func cancelled(_ reason: String, _ now: Instant) throws(LifeRefusal) -> LifeChange? {
+        var life = self
+        life.reason = reason
+        switch state {
+        case .retryWait: return life.finished(.cancelled)
+        case .delivered, .running:
+            guard !isCancelling else { return nil }
+            life.isCancelling = true
+            life.deadline = Deadline(.cancel, at: now.adding(milliseconds: Self.cancelGrace))
+            return LifeChange(life: life, asksWorkerToStop: true)
+        // Its claimant knows whether it is with NATS: the claimant gives it up.
+        case .claimed, .succeeded, .dead, .skipped, .cancelled: throw .outOfPlace(state)
+        }
+    }
+
+    /// Its claimant gives it up before it is handed to NATS, which nobody else can know; nil where that was done before.
+    package func givenUp(_ reason: String?) -> LifeChange? {
+        guard state == .claimed else { return nil }
+        var life = self
+        life.reason = reason
+        return life.finished(.cancelled)
+    }
+}

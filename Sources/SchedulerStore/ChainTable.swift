@@ -1,0 +1,118 @@
+package import PostgresClient
+package import Recurrence
+package import SchedulerCore
+
+/// Ends of executions that followers are to be told: written with the end itself, so that no crash comes between.
+package enum ChainTable {
+    static let tellStatement = Statement(
+        "chains_tell",
+        """
+        INSERT INTO scheduler.ended_upstreams (execution_id, downstream, position, ended_at, not_before)
+        SELECT u.id, l.downstream, l.position, $1, $1
+        FROM unnest($2::uuid[], $3::uuid[], $4::text[]) AS u (id, schedule_id, state)
+        JOIN scheduler.links l ON l.upstream = u.schedule_id
+            AND (l.condition = 'completed' OR l.condition = CASE u.state WHEN 'dead' THEN 'failed'
+                WHEN 'delivered' THEN 'succeeded' WHEN 'succeeded' THEN 'succeeded' END)
+        JOIN scheduler.executions e ON e.id = u.id AND e.state = u.state AND e.finished_at = $1
+        WHERE u.state <> 'skipped'
+        ON CONFLICT DO NOTHING
+        """, types: [.timestamptz, .uuidArray, .uuidArray, .textArray])
+
+    /// An execution that ends in this transaction.
+    package struct End: Sendable {
+        package let execution: ExecutionID
+        package let schedule: ScheduleID
+        package let state: ExecutionState
+
+        package init(execution: ExecutionID, schedule: ScheduleID, state: ExecutionState) {
+            self.execution = execution
+            self.schedule = schedule
+            self.state = state
+        }
+    }
+
+    /// Tells the followers of those that ended; comes after the writes that end them, with the same instant: what was
+    /// ended by another transaction was told by that one.
+    package static func tell(_ ends: [End], at now: Instant) -> Call {
+        tellStatement(
+            .instant(now), .uuids(ends, \.execution.uuid), .uuids(ends, \.schedule.uuid),
+            .texts(ends, \.state.rawValue))
+    }
+
+    /// An end that a follower is to be told.
+    package struct Turn: Hashable, Sendable {
+        package let upstream: ExecutionID
+        package let follower: ScheduleID
+        package let position: Int16
+        package let endedAt: Instant
+    }
+
+    static let turnsStatement = Statement(
+        "chains_turns",
+        """
+        SELECT execution_id, downstream, position, ended_at FROM scheduler.ended_upstreams
+        WHERE not_before <= $1 ORDER BY not_before, execution_id LIMIT $2
+        """, types: [.timestamptz, .int64], isReadOnly: true)
+
+    /// Whose turn it is, the longest waiting first. Nothing is locked.
+    package static func turns(
+        by now: Instant, limit: Int, on runner: some StatementRunner
+    ) async throws -> [Turn] {
+        try await runner.query(turnsStatement, [.instant(now), .int64(Int64(limit))]).map {
+            Turn(
+                upstream: try $0.executionID(0), follower: try $0.scheduleID(1), position: try $0.int16(2),
+                endedAt: try $0.instant(3))
+        }
+    }
+
+    static let takeStatement = Statement(
+        "chains_take", "DELETE FROM scheduler.ended_upstreams WHERE execution_id = $1 AND downstream = $2",
+        types: [.uuid, .uuid])
+
+    /// Takes a turn, once. - Returns: false where somebody else has taken it.
+    package static func take(_ turn: Turn, in transaction: PostgresTransaction) async throws -> Bool {
+        try await transaction.query(takeStatement, [.id(turn.upstream), .id(turn.follower)]).affected == 1
+    }
+
+    static let putOffStatement = Statement(
+        "chains_put_off",
+        "UPDATE scheduler.ended_upstreams SET not_before = $3 WHERE execution_id = $1 AND downstream = $2",
+        types: [.uuid, .uuid, .timestamptz])
+
+    /// Lets a turn wait.
+    package static func putOff(_ turn: Turn, until: Instant, on runner: some StatementRunner) async throws {
+        _ = try await runner.query(putOffStatement, [.id(turn.upstream), .id(turn.follower), .instant(until)])
+    }
+
+    static let arriveStatement = Statement(
+        "arrivals_arrive",
+        """
+        INSERT INTO scheduler.arrivals (downstream, position, execution_id) VALUES ($1, $2, $3)
+        ON CONFLICT (downstream, position) DO UPDATE SET execution_id = excluded.execution_id
+        """, types: [.uuid, .int16, .uuid])
+    static let arrivedStatement = Statement(
+        "arrivals_arrived",
+        """
+        SELECT count(*), (SELECT count(*) FROM scheduler.links l WHERE l.downstream = $1)
+        FROM scheduler.arrivals a WHERE a.downstream = $1
+        """, types: [.uuid])
+
+    /// Notes an end for a follower of all, whose timer the caller holds.
+    /// - Returns: whether it was the last that was missing; then the count begins anew.
+    package static func arrive(_ turn: Turn, in transaction: PostgresTransaction) async throws -> Bool {
+        _ = try await transaction.query(
+            arriveStatement, [.id(turn.follower), .int16(turn.position), .id(turn.upstream)])
+        let row = try await transaction.query(arrivedStatement, [.id(turn.follower)]).first
+        guard let row, try row.int64(0) >= row.int64(1) else { return false }
+        _ = try await transaction.query(LinkTable.forgetArrivalsStatement, [.id(turn.follower)])
+        return true
+    }
+
+    static let causeStatement = Statement(
+        "executions_set_cause", "UPDATE scheduler.executions SET caused_by = $2 WHERE id = $1", types: [.uuid, .uuid])
+
+    /// Says whose end made an execution.
+    package static func setCause(_ upstream: ExecutionID, of id: ExecutionID) -> Call {
+        causeStatement(.id(id), .id(upstream))
+    }
+}

@@ -1,0 +1,2 @@
+DROP TABLE scheduler.failing_schedules;
+ALTER TABLE scheduler.runs DROP COLUMN held_until;
