@@ -4,7 +4,6 @@ import SchedulerCore
 import SchedulerEngine
 import SchedulerStore
 import SchedulerWire
-import ServiceLifecycle
 
 /// Pauses schedules whose executions gave up one after the other, as often as `pause_after_failures` says.
 ///
@@ -20,17 +19,7 @@ struct FailureKeeper: Sendable {
 
     /// The service's loop: looks again and again, until the service stops or is asked to go.
     func run() async {
-        await cancelWhenGracefulShutdown {
-            while !Task.isCancelled, !engine.isDraining {
-                if let session = try? engine.requireSession() {
-                    do { try await look(session) } catch {
-                        // Without a database, or while joining anew: the next look finds it.
-                        logger.debug("a look at failing schedules failed", metadata: ["error": "\(error)"])
-                    }
-                }
-                try? await Task.sleep(for: Self.round)
-            }
-        }
+        await engine.lookAfter("failing schedules", every: Self.round, logger: logger) { try await look($0) }
     }
 
     private func look(_ session: Session) async throws {

@@ -5,7 +5,6 @@ import SchedulerCore
 import SchedulerEngine
 import SchedulerStore
 import SchedulerWire
-import ServiceLifecycle
 
 /// Ends pauses that have an end, to within a second.
 ///
@@ -21,17 +20,7 @@ struct PauseKeeper: Sendable {
 
     /// The service's loop: looks again and again, until the service stops or is asked to go.
     func run() async {
-        await cancelWhenGracefulShutdown {
-            while !Task.isCancelled, !engine.isDraining {
-                if let session = try? engine.requireSession() {
-                    do { try await look(session) } catch {
-                        // Without a database, or while joining anew: the next look finds it.
-                        logger.debug("a look at the pauses failed", metadata: ["error": "\(error)"])
-                    }
-                }
-                try? await Task.sleep(for: Self.round)
-            }
-        }
+        await engine.lookAfter("the pauses", every: Self.round, logger: logger) { try await look($0) }
     }
 
     private func look(_ session: Session) async throws {
