@@ -11,7 +11,7 @@ struct CarillonBench: AsyncParsableCommand {
         commandName: "CarillonBench", abstract: "Measures firing against the floor; build with -c release.",
         subcommands: [
             HerdCommand.self, SteadyCommand.self, LatenessCommand.self, CommandsCommand.self,
-            RecurrenceCommand.self, HistoryCommand.self,
+            RecurrenceCommand.self, HistoryCommand.self, OutageCommand.self,
         ],
         defaultSubcommand: HerdCommand.self)
 }

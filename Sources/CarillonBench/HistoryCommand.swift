@@ -36,7 +36,7 @@ struct HistoryCommand: AsyncParsableCommand {
         print("\(days) days of \(seed.perDay * schedules) executions: \(size), inserted in \(took / 1_000_000) s")
         let instance = try await fixture.startInstance()
         try await ask(fixture, seed)
-        try await prove(fixture)
+        print("  \(try await LedgerProof(fixture: fixture, seconds: 10).line())")
         try await drop(fixture, seed)
         _ = await instance.stop()
         await fixture.stop()
@@ -91,28 +91,6 @@ struct HistoryCommand: AsyncParsableCommand {
         guard let stats = reply["stats"] else { return "?" }
         let part = stats["complete"]?.bool == false ? " from \(stats["from"]?.string ?? "?") on" : ""
         return "\(stats["total"]?.int64 ?? -1) counted\(part)"
-    }
-
-    /// How quickly the ledger is proved: a second of it.
-    private func prove(_ fixture: ServiceFixture) async throws {
-        var (rows, looks): (Int64, Int64) = (0, 0)
-        var problems = 0
-        var cursor = ""
-        let begun = wallClock()
-        while true {
-            let body = #"{"check":"ledger","namespace":"bench","limit":50000,"from":"2000-01-01T00:00:00Z"\#(cursor)}"#
-            let subject = try Subject("scheduler.admin.system.verify")
-            let reply = try await fixture.client.request(subject, payload: Array(body.utf8), timeout: .seconds(20))
-            let value = try JSONValue.parse(reply.payload)
-            guard let ledger = value["verified"]?["ledger"] else { return print("  verify: \(Self.summary(value))") }
-            rows += ledger["rows"]?.int64 ?? 0
-            problems += ledger["problems"].map { Array($0.elements).count } ?? 0
-            looks += 1
-            guard let next = value["next_cursor"]?.string, wallClock() - begun < 10_000_000 else { break }
-            cursor = #","cursor":"\#(next)""#
-        }
-        let seconds = Double(wallClock() - begun) / 1e6
-        print("  verify: \(rows) rows in \(looks) looks, \(Int(Double(rows) / seconds))/s, \(problems) problems")
     }
 
     // MARK: Retention

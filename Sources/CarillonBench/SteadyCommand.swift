@@ -107,21 +107,27 @@ struct SteadyLoad {
 
     var expected: Int { count * Int(Int64(seconds) * 1_000_000 / period) }
 
-    /// Arrival minus due time of all that was due in the measured time, in microseconds. The k-th arrival of a schedule
-    /// is its k-th occurrence: one that came twice shows as the next one, early.
+    /// Arrival minus due time of all that was due in the measured time, in microseconds.
     func lateness(of arrivals: [Arrivals.Arrival], start: Int64) -> [Int64] {
+        timed(arrivals, start: start).map(\.lateness)
+    }
+
+    /// The same, each with its due time. The k-th arrival of a schedule is its k-th occurrence: one that came twice
+    /// shows as the next one, early.
+    func timed(_ arrivals: [Arrivals.Arrival], start: Int64) -> [(due: Int64, lateness: Int64)] {
         var seen = [Int64](repeating: 0, count: count)
         let each = Int64(seconds) * 1_000_000 / period
-        var lateness: [Int64] = []
-        lateness.reserveCapacity(expected)
+        var timed: [(due: Int64, lateness: Int64)] = []
+        timed.reserveCapacity(expected)
         for arrival in arrivals where arrival.number >= 0 && arrival.number < count {
             let number = Int(arrival.number)
             guard seen[number] < each else { continue }
             // The seed rounds phases as PostgreSQL's integer division does.
             let phase = arrival.number * (period / 1000) / Int64(count) * 1000
-            lateness.append(arrival.at - start - phase - seen[number] * period)
+            let due = start + phase + seen[number] * period
+            timed.append((due, arrival.at - due))
             seen[number] += 1
         }
-        return lateness
+        return timed
     }
 }

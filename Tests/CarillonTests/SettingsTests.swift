@@ -14,6 +14,8 @@ import Testing
         #expect(settings.mostSchedules == 1000)
         #expect(settings.historyRetentionDays == 30)
         #expect(settings.auditRetentionDays == 365)
+        #expect(settings.misfiredPerSecond == 100)
+        #expect(settings.latePerSecond == 2000)
         #expect(settings.logFormat == .json)
         #expect(settings.defaults.misfireGraceMilliseconds == 300_000)
     }
@@ -33,7 +35,7 @@ import Testing
         ("SCHEDULER_MAX_INSTANCES", "0"), ("LOCK_TIMEOUT_SECONDS", "1"), ("STREAM_REPLICAS", "6"),
         ("MAX_SCHEDULE_LOOKAHEAD_DAYS", "0"), ("DEFAULT_MAX_RETRIES", "many"), ("DEFAULT_RETRY_DELAY", "nan"),
         ("MAX_SCHEDULES_PER_CREATOR", "-1"), ("HISTORY_RETENTION_DAYS", "0"), ("AUDIT_RETENTION_DAYS", "x"),
-        ("TARGETS_FILE", "/nowhere.yaml"),
+        ("TARGETS_FILE", "/nowhere.yaml"), ("CATCHUP_MISFIRED_PER_SECOND", "0"), ("CATCHUP_LATE_PER_SECOND", "fast"),
     ]) func aWrongOneIsALineThatNamesItAndHidesSecrets(name: String, text: String) throws {
         let problems = #expect(throws: Settings.Problems.self) { try Settings(values: [name: text]) }
         let lines = try #require(problems?.lines)

@@ -37,7 +37,7 @@ import Testing
         let isDecisive = [.publishing, .published, .acknowledged].contains(point)
         let fired = try FiredMessages("demo.>", on: system.client)
         let victim = try await system.startInstance(
-            "victim", environment: ["CARILLON_FAIL_AT": "\(point.rawValue)@\(isDecisive ? 12 : 6)"], waits: false)
+            "victim", environment: ["CARILLON_FAIL_AT": "\(point.rawValue)@\(isDecisive ? 12 : 6)"])
         var once: [Load] = []
         for delivery in [Load.Delivery.core, .request] {
             once.append(

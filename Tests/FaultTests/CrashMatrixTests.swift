@@ -35,7 +35,7 @@ import Testing
         let name = "m\(Self.steps.firstIndex { $0.point == step.point && $0.delivery == step.delivery } ?? 0)"
         let fired = try FiredMessages("demo.*.\(name)", on: system.client)
         let victim = try await system.startInstance(
-            "victim", environment: ["CARILLON_FAIL_AT": "\(step.point.rawValue)@\(step.visit)"], waits: false)
+            "victim", environment: ["CARILLON_FAIL_AT": "\(step.point.rawValue)@\(step.visit)"])
         let load = try await Load.start(
             system, named: name, delivery: step.delivery, rate: 20, seconds: 3, oneShots: 10)
         #expect(await victim.process.waitForEnd(.seconds(10)), "the victim did not reach \(step.point.rawValue)")

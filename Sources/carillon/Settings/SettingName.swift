@@ -26,6 +26,8 @@ enum SettingName: String, CaseIterable, Sendable {
     case historyRetention = "HISTORY_RETENTION_DAYS"
     case auditRetention = "AUDIT_RETENTION_DAYS"
     case executionsInFlight = "MAX_EXECUTIONS_IN_FLIGHT"
+    case misfiredPerSecond = "CATCHUP_MISFIRED_PER_SECOND"
+    case latePerSecond = "CATCHUP_LATE_PER_SECOND"
 
     /// Names of the contract that a later version takes. Ignoring one that chooses a server or an identity would be
     /// worse than refusing it.

