@@ -103,16 +103,16 @@ private struct OutageSeed {
     func ledger() async throws -> [String] {
         let counted = try await fixture.rows(
             """
-            SELECT s.misfire_policy, count(DISTINCT s.id), e.state, coalesce(e.reason, e.trigger), count(*),
-                sum(e.range_count), sum(e.missed_count),
+            SELECT s.misfire_policy, count(DISTINCT s.id)::text, e.state, coalesce(e.reason, e.trigger), count(*)::text,
+                sum(e.range_count)::text, sum(e.missed_count)::text,
                 count(*) FILTER (WHERE e.state = 'delivered' AND e.missed_count > 0
-                    AND e.scheduled_for <> s.anchor_at + interval '54 minutes')
+                    AND e.scheduled_for <> date_trunc('milliseconds', s.anchor_at) + interval '54 minutes')::text
             FROM scheduler.executions e JOIN scheduler.schedules s ON s.id = e.schedule_id
             WHERE s.interval_ms = 1080000 GROUP BY 1, 3, 4 ORDER BY 1, 3, 4
             """)
         let behind = try await fixture.rows(
             """
-            SELECT count(*) FILTER (WHERE fired_at < before) FROM (
+            SELECT count(*) FILTER (WHERE fired_at < before)::text FROM (
                 SELECT fired_at, lag(fired_at) OVER (PARTITION BY schedule_id ORDER BY scheduled_for) AS before
                 FROM scheduler.executions e JOIN scheduler.schedules s ON s.id = e.schedule_id
                 WHERE s.misfire_policy = 'fire_all' AND s.interval_ms = 1080000) o
