@@ -203,6 +203,10 @@ struct ChangeRunner: Sendable {
                 }
                 try await Task.sleep(for: wait)
                 attempt += 1
+            } catch {
+                // Of what it may have opened nobody would know.
+                session.endIfUnsettled(error)
+                throw error
             }
         }
     }

@@ -58,12 +58,16 @@ struct CommandedFires {
         change.schedule = schedule.id
         change.write(TimerTable.advanceFence(timer))
         change.write(ExecutionTable.open(openings, by: instance, at: now))
-        if schedule.isTracked { change.write(RunTable.open(openings)) }
-        // What is triggered, or follows an end, is of now, and lies where everything else does that is open.
+        if schedule.isTracked {
+            let names = schedule.limits.names
+            change.write(RunTable.open(openings, limits: names.isEmpty ? [:] : [schedule.id: names]))
+        }
+        // What is triggered, or follows an end, is of now as a rule, and lies where everything else does that is open.
+        let isOfNow = origin == .manual || origin == .after
         change.write(
             ClaimTable.insert(
                 claim, by: instance, at: now, executions: openings.map(\.id),
-                isCommanded: origin != .manual && origin != .after))
+                isCommanded: !isOfNow || openings.contains { $0.occurrence.liesFarBack(at: now) }))
         if let payload {
             for opening in openings { change.write(ExecutionTable.setPayload(payload, of: opening.id)) }
         }

@@ -39,6 +39,10 @@ package enum Schema {
             ("m0014_overlap.down.sql", text(PackageResources.m0014_overlap_down_sql)),
             ("m0015_events.up.sql", text(PackageResources.m0015_events_up_sql)),
             ("m0015_events.down.sql", text(PackageResources.m0015_events_down_sql)),
+            ("m0016_concurrency.up.sql", text(PackageResources.m0016_concurrency_up_sql)),
+            ("m0016_concurrency.down.sql", text(PackageResources.m0016_concurrency_down_sql)),
+            ("m0017_put_off.up.sql", text(PackageResources.m0017_put_off_up_sql)),
+            ("m0017_put_off.down.sql", text(PackageResources.m0017_put_off_down_sql)),
         ])
     }
 

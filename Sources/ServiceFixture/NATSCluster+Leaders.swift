@@ -2,9 +2,15 @@ package import LocalServers
 package import NATSClient
 
 extension NATSCluster {
-    /// Waits until JetStream has a leader, and answers on this connection.
+    /// Waits until the cluster places replicated streams: it has a leader, and that knows all nodes.
     package func settles(_ connection: NATSConnection, within limit: Duration = .seconds(30)) async -> Bool {
-        await waitUntil(limit) { (try? await JetStreamAPI(connection, timeout: .seconds(1)).accountInfo()) != nil }
+        let administration = JetStreamAPI(connection, timeout: .seconds(2))
+        let probe = #"{"name":"SETTLES","subjects":["settles"],"storage":"memory","num_replicas":\#(nodes.count)}"#
+        let isSettled = await waitUntil(limit) {
+            (try? await administration.createStream("SETTLES", configuration: probe)) != nil
+        }
+        try? await administration.deleteStream("SETTLES")
+        return isSettled
     }
 
     /// The node that leads a replicated stream; nil while there is none, or nobody can say.

@@ -43,7 +43,7 @@ extension Integration {
                 }
             }
             let expected = promised.values.reduce(0) { $0 + $1.count }
-            #expect(expected > 200)
+            #expect(expected > 100)
             #expect(await fixture.waits(.seconds(90), until: "SELECT (clock_timestamp() > '\(night.to)')::int", is: 1))
             #expect(
                 await fixture.waits(

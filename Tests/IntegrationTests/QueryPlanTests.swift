@@ -66,7 +66,8 @@ extension Integration {
             try await Self.multiply("plans", count: 2000, name: "'again'", state: "exhausted", on: fixture)
             try await Self.multiply("plans", count: 1, name: "'again'", state: "active", on: fixture)
             try await Self.multiply("plans", count: 2000, name: "'over'", state: "exhausted", on: fixture)
-            try await fixture.database.execute(script: "ANALYZE scheduler.schedules")
+            try await fixture.database.execute(
+                script: "ANALYZE scheduler.schedules", deadline: .now + .seconds(60))
             let id = try #require(
                 try await fixture.rows("SELECT id::text FROM scheduler.schedules WHERE name = 'n77'")[0][0])
             let byName = ScheduleTable.findByNameStatement
@@ -121,7 +122,8 @@ extension Integration {
                         FROM scheduler.schedules s, generate_series(1, \(count)) n WHERE \(names)
                         """, deadline: .now + .seconds(60))
             }
-            try await fixture.database.execute(script: "ANALYZE scheduler.schedules; ANALYZE scheduler.executions")
+            try await fixture.database.execute(
+                script: "ANALYZE scheduler.schedules; ANALYZE scheduler.executions", deadline: .now + .seconds(60))
         }
 
         private func all(

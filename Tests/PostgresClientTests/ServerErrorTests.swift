@@ -107,7 +107,8 @@ struct ServerErrorTests {
         async let one = update(1, 2)
         async let two = update(2, 1)
         let runs = try await [one, two].sorted()
-        #expect(runs == [1, 2])
+        // The one that gave way may meet the other once more.
+        #expect(runs[0] == 1 && runs[1] >= 2, "\(runs)")
         let notes = Statement("notes", "SELECT note FROM \(scratch.table)")
         #expect(try await scratch.connection.query(notes).map { try $0.text(0) } == ["xx", "xx"])
     }

@@ -83,9 +83,13 @@ package final class Fire: @unchecked Sendable {
     private var publishedAt: Instant?
     /// A publish has left this instance.
     private var isTried = false
+    /// Somebody has looked whether its execution still waits for it, since it was sent last.
+    var isLookedAt = false
     /// Since when a copy may be with its target though nobody says so; nil while none can be, and then it may still be
     /// taken back.
     var sentSince: Instant?
+    /// Why no further copy of it goes out though one is: somebody has cancelled it.
+    var stopReason: String?
     /// `uncertain` where a further publish may have made a second copy (``DispatchDecision/isUncertain``).
     var outcome: String?
 
@@ -138,7 +142,7 @@ extension Fire {
 /// How a fire ended.
 package struct EndedFire: Sendable {
     package let fire: Fire
-    /// What its life is told; nil for one that was given up before it was handed to NATS.
+    /// What its life is told; nil for one that was given up.
     package let end: DispatchEnd?
     package let state: ExecutionState
     package let firedAt: Instant?
@@ -146,11 +150,16 @@ package struct EndedFire: Sendable {
     package let reason: String?
     package let ackStream: String?
     package let ackSequence: UInt64?
+    /// Of one that was given up: a copy may be with its target.
+    package let isOut: Bool
 
-    /// One that was given up.
+    /// One that was given up before it was handed to NATS.
     init(cancelled fire: Fire, reason: String) {
         self.init(fire, nil, .cancelled, reason, .notSent)
     }
+
+    /// One that is sent no more.
+    init(stopped fire: Fire) { self.init(fire, nil, .cancelled, fire.stopReason, .notSent, isOut: true) }
 
     init(_ fire: Fire, _ end: DispatchEnd, _ outcome: DispatchOutcome) {
         let (state, reason): (ExecutionState, String?) =
@@ -166,9 +175,11 @@ package struct EndedFire: Sendable {
     }
 
     private init(
-        _ fire: Fire, _ end: DispatchEnd?, _ state: ExecutionState, _ reason: String?, _ outcome: DispatchOutcome
+        _ fire: Fire, _ end: DispatchEnd?, _ state: ExecutionState, _ reason: String?, _ outcome: DispatchOutcome,
+        isOut: Bool = false
     ) {
         self.fire = fire
+        self.isOut = isOut
         self.end = end
         self.state = state
         self.reason = reason
@@ -208,10 +219,19 @@ extension Fire {
     static let payloadInvalid = "payload_invalid"
 
     /// A backfill or a retry opened it: it may wait for long. A further attempt of it does not.
-    var isCommanded: Bool { (origin == .backfill || origin == .retry) && attempt == 1 }
+    var isCommanded: Bool { claimedKind == .commanded }
+
+    /// What it is to those who take it back.
+    var claimedKind: ClaimedKind { ClaimedKind(origin: origin, attempt: attempt) }
 
     /// It has a row in `runs`: its target tells how it ends, or it failed before.
     var hasLife: Bool { isTracked || attempt > 1 }
+
+    /// How its dispatch is judged: what was opened to be tracked or not stays so.
+    var dispatch: DispatchRule { isTracked ? schedule.dispatch : schedule.dispatch.untracked }
+
+    /// A copy may have arrived, and its worker may have told how that ended: it is not sent again unasked.
+    var isDoubtful: Bool { sentSince != nil && !isLookedAt && hasLife }
 
     /// What it costs to hold it. An estimate: executions of a schedule share its payload.
     var heldBytes: Int { (payload ?? schedule.payload).count + 512 }
@@ -239,6 +259,7 @@ extension Fire {
     /// Ends a publish that settled nothing: it waits again.
     func wait(after outcome: DispatchOutcome) {
         phase = .waiting
+        isLookedAt = false
         if outcome == .notSent {
             // Were it the first, it was never fired.
             if !isTried { firedAt = nil }
@@ -260,7 +281,8 @@ extension Fire {
         try headers.append(FiredHeader.trigger, trigger.rawValue)
         try headers.append(FiredHeader.fence, String(fence))
         if missedCount > 0 { try headers.append(FiredHeader.missedCount, String(missedCount)) }
-        if isTracked {
+        // A schedule that was tracked once waits for nobody's word.
+        if isTracked, schedule.isTracked {
             let base = ReportSubject.base(of: self.id, in: schedule.namespace, prefix: prefix)
             try headers.append(FiredHeader.statusSubject, base)
             try headers.append(

@@ -21,7 +21,9 @@ struct Watchman: Sendable {
             do {
                 try await look(on: connection, rounds: rounds)
             } catch let error as PostgresError {
-                if error.sqlState == InstanceTable.fencedState { throw error }
+                // A claim that may have been adopted and is known to nobody would stay so for as long as this
+                // incarnation lives.
+                if error.sqlState == InstanceTable.fencedState || error.isUnsettled { throw error }
                 session.logger.debug("the watchman's round failed", metadata: ["error": "\(error)"])
             }
             rounds += 1
