@@ -47,7 +47,7 @@ import Testing
         #expect(fired > Self.commands / 4, "too little fired to prove anything")
         // Whatever is not under way is given back at once: a reply that waits for a fire means that a claimant missed it.
         // On a machine that is busy all replies are slow.
-        #expect(history.slow < 300 + 5 * history.usual)
+        #expect(history.slow < 300 + 20 * history.usual)
         print(
             "recall: \(history.all.count) commands, \(fired) fires, \(named) named in flight,",
             "99 of 100 replies within \(history.slow) ms, all within \(history.slowest) ms")
