@@ -197,7 +197,7 @@ def read_exchange(request, line, traffic):
         value = parse(request)
         if name == "commands/help" and value is None:
             value = body  # a name without quotes
-        if name == "commands/schedule.bulk_create":
+        if name == "commands/schedule.bulk_create" and value is not None:
             value = carried_out(value, reply)
         if body is not None and value is not None:
             traffic.expect(f"{name}.request.v1.json", value, body)
