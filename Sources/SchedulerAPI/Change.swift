@@ -301,6 +301,7 @@ struct ChangeRunner: Sendable {
         }
         session.teller.owe(told + change.skipped)
         session.publisher.admit(change.fires)
+        if let triggered = change.triggered { session.noteAsked(for: triggered.execution) }
         session.ask(change.stops)
         if change.hints { session.hint() }
         if change.frees { session.placesChanged.signal() }

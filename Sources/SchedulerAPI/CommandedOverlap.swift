@@ -125,8 +125,9 @@ extension CommandedFires {
             change.write(TimerTable.advance([timer]))
         }
         let waiting = wait([instant], ordinal: ordinal, trigger: trigger, into: &change)[0]
-        if payload != nil || retryOf != nil {
-            change.write(BufferTable.describe(waiting.id, payload: payload, retryOf: retryOf))
+        let trace = Correlation.current.trace
+        if payload != nil || retryOf != nil || trace != nil {
+            change.write(BufferTable.describe(waiting.id, payload: payload, retryOf: retryOf, trace: trace))
         }
         let ahead = superseded.isEmpty ? overlap.occupancy?.waiting.count ?? 0 : 0
         let compiled = schedule

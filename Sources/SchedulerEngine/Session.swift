@@ -6,6 +6,7 @@ import Recurrence
 package import SchedulerCore
 import SchedulerStore
 import SchedulerWire
+import ServiceMetrics
 import Synchronization
 
 /// One incarnation of this process as a member: its row, its lease, its sessions with PostgreSQL, and the loops that
@@ -45,6 +46,7 @@ package final class Session: Sendable {
     package let membership: Membership
     let connections: SessionConnections
     let serving: NATSConnection
+    let meters: ServiceMeters
     let logger: Logger
     let gate: Gate
     let leaving = Flag()
@@ -76,7 +78,7 @@ package final class Session: Sendable {
     init(
         _ instance: InstanceID, configuration: EngineConfiguration, links: Links, clock: PostgresClock,
         compiler: ScheduleCompiler, zones: ZoneWatch, rules: (targets: TargetsWatch, limits: LimitBoard),
-        bucket: KeyValueBucket, draining: Flag, logger: Logger
+        bucket: KeyValueBucket, draining: Flag, meters: ServiceMeters, logger: Logger
     ) throws {
         self.instance = instance
         self.configuration = configuration
@@ -85,6 +87,7 @@ package final class Session: Sendable {
         self.zones = zones
         (targetsWatch, limits) = rules
         self.draining = draining
+        self.meters = meters
         self.logger = logger
         serving = links.serving
         connections = try SessionConnections(configuration.postgres, of: instance)
@@ -94,7 +97,7 @@ package final class Session: Sendable {
         let records = RecordQueue(batch: configuration.batch)
         let teller = try EventTeller(
             names: configuration.names, connection: links.gathered, timeout: configuration.acknowledgementTimeout,
-            onSettle: { records.settledMore() })
+            meters: meters, onSettle: { records.settledMore() })
         let publisher = try Publisher(
             configuration: Publisher.Configuration(configuration), prompt: links.prompt, gathered: links.gathered,
             clock: clock, trust: trust, onEnd: { records.add($0) }, onDoubt: { [doubts] in doubts.add($0) })
@@ -104,7 +107,7 @@ package final class Session: Sendable {
             onFault: { logger.warning("a record failed, and is tried again", metadata: ["error": "\($0)"]) })
         let membership = try Membership(
             instance: instance, configuration: configuration, bucket: bucket, trust: trust, clock: clock,
-            logger: logger)
+            meters: meters, logger: logger)
         let gate = Gate(
             configuration: configuration, clock: clock, trust: trust, publisher: publisher, records: records,
             teller: teller, membership: membership)
@@ -115,6 +118,7 @@ package final class Session: Sendable {
             deliver: { fires, skipped in
                 publisher.admit(fires)
                 teller.owe(skipped)
+                meters.misfired(Misfires.count(fires, skipped))
             })
         rescuer = Rescuer(
             instance: instance, names: configuration.names, clock: clock, compiler: compiler, logger: logger

@@ -35,12 +35,17 @@ package enum BufferTable {
     }
 
     static let describeStatement = Statement(
-        "buffered_describe", "UPDATE scheduler.buffered SET payload = $2, retry_of = $3 WHERE execution_id = $1",
-        types: [.uuid, .json, .uuid])
+        "buffered_describe",
+        "UPDATE scheduler.buffered SET payload = $2, retry_of = $3, trace = $4 WHERE execution_id = $1",
+        types: [.uuid, .json, .uuid, .text])
 
-    /// What one that waits sends in place of its schedule's payload, and the execution that it takes up again.
-    package static func describe(_ id: ExecutionID, payload: [UInt8]?, retryOf: ExecutionID?) -> Call {
-        describeStatement(.id(id), .optional(payload) { .json($0) }, .optional(retryOf) { .id($0) })
+    /// What one that waits sends in place of its schedule's payload, the execution that it takes up again, and the trace that
+    /// it belongs to.
+    package static func describe(
+        _ id: ExecutionID, payload: [UInt8]?, retryOf: ExecutionID?, trace: TraceContext? = nil
+    ) -> Call {
+        describeStatement(
+            .id(id), .optional(payload) { .json($0) }, .optional(retryOf) { .id($0) }, .text(trace?.text))
     }
 
     static let columns = """
@@ -158,9 +163,10 @@ package enum BufferTable {
             DELETE FROM scheduler.buffered b USING unnest($1::uuid[], $2::bigint[], $3::bigint[]) AS u (id, fence, version)
             WHERE b.execution_id = u.id RETURNING b.*, u.fence, u.version)
         INSERT INTO scheduler.executions (id, schedule_id, scheduled_for, due_at, fence, schedule_version, missed_count,
-            ordinal, generation, origin, trigger, payload, retry_of, caused_by, claimed_at, \(columns))
+            ordinal, generation, origin, trigger, payload, retry_of, caused_by, trace, claimed_at,
+            \(columns))
         SELECT execution_id, schedule_id, scheduled_for, due_at, fence, version, missed_count, ordinal, generation,
-            origin, trigger, payload, retry_of, caused_by, $4, \(values)
+            origin, trigger, payload, retry_of, caused_by, trace, $4, \(values)
         FROM taken
         """
     }
@@ -198,18 +204,28 @@ package enum BufferTable {
 
     static let payloadsStatement = Statement(
         "buffered_payloads",
-        "SELECT b.execution_id, b.payload FROM scheduler.buffered b WHERE b.execution_id = ANY ($1::uuid[]) AND b.payload IS NOT NULL",
-        types: [.uuidArray], isReadOnly: true)
+        """
+        SELECT b.execution_id, b.payload, b.trace FROM scheduler.buffered b
+        WHERE b.execution_id = ANY ($1::uuid[]) AND (b.payload IS NOT NULL OR b.trace IS NOT NULL)
+        """, types: [.uuidArray], isReadOnly: true)
 
-    /// What triggers send in place of their schedule's payload.
-    package static func payloads(
-        of ids: [ExecutionID], on runner: some StatementRunner
-    ) async throws -> [ExecutionID: [UInt8]] {
-        var payloads: [ExecutionID: [UInt8]] = [:]
+    /// What triggers brought.
+    package struct Brought: Sendable {
+        /// Is sent in place of the schedule's payload.
+        package let payload: [UInt8]?
+        package let trace: TraceContext?
+    }
+
+    /// What was brought by the triggers of what waits; those that brought nothing are missing.
+    package static func brought(
+        for ids: [ExecutionID], on runner: some StatementRunner
+    ) async throws -> [ExecutionID: Brought] {
+        var brought: [ExecutionID: Brought] = [:]
         for row in try await runner.query(payloadsStatement, [.ids(ids)]) {
-            payloads[try row.executionID(0)] = try row.jsonOrNil(1)
+            brought[try row.executionID(0)] = Brought(
+                payload: try row.jsonOrNil(1), trace: try row.textOrNil(2).flatMap { TraceContext(text: $0) })
         }
-        return payloads
+        return brought
     }
 
     static let openIDsStatement = Statement(

@@ -357,7 +357,7 @@ extension Claimer {
             logger.warning(
                 "a fire's payload does not satisfy the target's schema, and is not sent",
                 metadata: [
-                    "schedule": "\(fire.schedule.id)", "execution": "\(fire.id)",
+                    "schedule": "\(fire.schedule.id)", "execution_id": "\(fire.id)",
                     "problem": "\(fire.payloadProblems.first?.description ?? "")",
                 ])
         }

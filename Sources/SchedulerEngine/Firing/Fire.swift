@@ -59,6 +59,8 @@ package final class Fire: @unchecked Sendable {
     package let isTracked: Bool
     /// The execution whose end made this one.
     package let causedBy: ExecutionID?
+    /// Of the command that asked for it.
+    package let trace: TraceContext?
     /// The schedule may be exhausted once this one ends: no occurrence is to come, and whichever of the open ones ends
     /// last asks for it.
     package var isLast: Bool
@@ -98,7 +100,7 @@ package final class Fire: @unchecked Sendable {
         fence: Int64, attempt: Int32 = 1, generation: Int32, missedCount: Int64 = 0, ordinal: Int64 = 0,
         origin: Origin = .time, trigger: Trigger, kind: FireClass = .onTime, isTracked: Bool? = nil,
         causedBy: ExecutionID? = nil, isLast: Bool = false, payload: [UInt8]? = nil, sentSince: Instant? = nil,
-        claimedAt: Instant? = nil
+        claimedAt: Instant? = nil, trace: TraceContext? = nil
     ) {
         self.id = id
         sendableAt = max(dueAt, claimedAt ?? dueAt)
@@ -116,6 +118,7 @@ package final class Fire: @unchecked Sendable {
         self.kind = kind
         self.isTracked = isTracked ?? schedule.isTracked
         self.causedBy = causedBy
+        self.trace = trace
         self.isLast = isLast
         self.sentSince = sentSince
         own = payload
@@ -135,7 +138,7 @@ extension Fire {
             id: id, schedule: schedule, claim: claim, scheduledFor: scheduledFor, dueAt: dueAt, fence: fence,
             attempt: attempt, generation: generation, missedCount: missedCount, ordinal: ordinal, origin: origin,
             trigger: trigger, kind: kind, isTracked: isTracked, causedBy: causedBy, isLast: isLast,
-            payload: own, claimedAt: sendableAt)
+            payload: own, claimedAt: sendableAt, trace: trace)
     }
 }
 
@@ -209,6 +212,7 @@ enum FiredHeader {
     static let statusSubject: HeaderName = "Scheduler-Status-Subject"
     static let deadline: HeaderName = "Scheduler-Deadline"
     static let traceparent: HeaderName = "traceparent"
+    static let tracestate: HeaderName = "tracestate"
 }
 
 extension Fire {
@@ -288,7 +292,13 @@ extension Fire {
             try headers.append(
                 FiredHeader.deadline, sendableAt.adding(milliseconds: schedule.life.runTimeout).rfc3339)
         }
-        try headers.append(FiredHeader.traceparent, traceparent)
+        if let trace {
+            let attempt = self.id.trace(within: trace, attempt: attempt)
+            try headers.append(FiredHeader.traceparent, attempt.traceparent)
+            if let state = attempt.state { try headers.append(FiredHeader.tracestate, state) }
+        } else {
+            try headers.append(FiredHeader.traceparent, traceparent)
+        }
         for header in schedule.fixedHeaders { try headers.append(header.name, header.value) }
         guard let subject = schedule.subject else {
             throw NATSError(.invalidSubject, "The schedule's target is no subject to publish on.")
@@ -296,7 +306,8 @@ extension Fire {
         return OutgoingMessage(subject: subject, headers: headers, payload: payload ?? schedule.payload)
     }
 
-    /// W3C trace context: the execution is the trace, the attempt the span; the same on every instance.
+    /// W3C trace context of what nobody asked for: the execution is the trace, the attempt the span; the same on every
+    /// instance, and as ``ExecutionID/trace(within:attempt:)`` says it.
     private var traceparent: String {
         let hash = UUIDValue(high: 0, low: id.uuid.low ^ UInt64(UInt32(bitPattern: attempt)))
         return "00-\(id.uuid.hexadecimal)-\(hash.hexadecimal.suffix(16))-01"

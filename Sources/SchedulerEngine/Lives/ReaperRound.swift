@@ -164,7 +164,7 @@ struct ReaperRound: Sendable {
                 generation: execution.generation, missedCount: execution.missedCount, ordinal: execution.ordinal,
                 origin: execution.origin, trigger: execution.trigger,
                 kind: execution.origin == .backfill ? .backfilled : .onTime, isTracked: execution.isTracked,
-                causedBy: execution.causedBy, payload: payload, claimedAt: execution.claimedAt)
+                causedBy: execution.causedBy, payload: payload, claimedAt: execution.claimedAt, trace: execution.trace)
         }
     }
 }

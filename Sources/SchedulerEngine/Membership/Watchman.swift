@@ -74,8 +74,11 @@ struct ClockKeeper: Sendable {
                     session.tell(.clockSkew, "PostgreSQL's clock jumped by \(jump) ms")
                 }
                 session.clock.slew()
+                if session.clock.note(fault: nil) { session.logger.notice("PostgreSQL answers again") }
             } catch let error as PostgresError {
-                session.logger.debug("PostgreSQL's clock did not answer", metadata: ["error": "\(error)"])
+                // Once a reason: it may be gone for long, and be asked ten times a second.
+                guard session.clock.note(fault: "\(error)") else { continue }
+                session.logger.warning("PostgreSQL does not answer", metadata: ["reason": "\(error)"])
             }
         }
     }

@@ -97,8 +97,8 @@ struct BufferKeeper: Sendable {
         outcome.writes += [InstanceTable.hold(session.instance)]
         if !known.isEmpty { outcome.writes += [BufferTable.forget(known.sorted())] }
         if !batch.timers.isEmpty { outcome.writes += [TimerTable.advance(batch.timers)] }
-        let payloads = try await BufferTable.payloads(of: batch.opened.map(\.waiting.id), on: transaction)
-        open(batch, payloads, into: &outcome)
+        let brought = try await BufferTable.brought(for: batch.opened.map(\.waiting.id), on: transaction)
+        open(batch, brought, into: &outcome)
         skip(batch, into: &outcome)
         try await stop(batch, in: transaction, into: &outcome)
         outcome.over = batch.over
@@ -107,7 +107,8 @@ struct BufferKeeper: Sendable {
     }
 
     /// Opens each in a claim with those of its kind: what backfills and retries opened stands apart in the journal.
-    private func open(_ batch: BufferBatch, _ payloads: [ExecutionID: [UInt8]], into outcome: inout Outcome) {
+    private func open(_ batch: BufferBatch, _ brought: [ExecutionID: BufferTable.Brought], into outcome: inout Outcome)
+    {
         let now = batch.now
         let ended = Set(batch.over)
         let groups = Dictionary(grouping: batch.opened) { opened in
@@ -146,8 +147,9 @@ struct BufferKeeper: Sendable {
                     missedCount: waiting.missedCount, ordinal: waiting.occurrence.ordinal,
                     origin: waiting.occurrence.origin, trigger: waiting.trigger,
                     kind: waiting.occurrence.origin == .backfill ? .backfilled : .onTime,
-                    causedBy: waiting.causedBy, isLast: ended.contains(schedule.id), payload: payloads[waiting.id],
-                    claimedAt: now)
+                    causedBy: waiting.causedBy, isLast: ended.contains(schedule.id),
+                    payload: brought[waiting.id]?.payload,
+                    claimedAt: now, trace: brought[waiting.id]?.trace)
             }
         }
     }
