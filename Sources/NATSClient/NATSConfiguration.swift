@@ -6,9 +6,8 @@ package struct NATSConfiguration: Sendable, CustomStringConvertible {
         case token(String)
         /// The path of a `.creds` file (JWT and NKey seed).
         case credentials(file: String)
-        case nkey(NKeySeed)
-        /// The path of a file with an NKey's seed; read for each link.
-        case nkeyFile(String)
+        /// A seed (`SU…`) and its public key.
+        case nkey(publicKey: String, seedFile: String)
     }
 
     package struct TLS: Sendable {
@@ -71,7 +70,7 @@ package struct NATSConfiguration: Sendable, CustomStringConvertible {
             case .user: "user"
             case .token: "token"
             case .credentials: "credentials"
-            case .nkey, .nkeyFile: "nkey"
+            case .nkey: "nkey"
             }
         let hosts = servers.map(Self.withoutUserInfo).joined(separator: ",")
         return "\(hosts) as \(name), authentication \(authentication), tls \(tls != nil), sendAsap \(sendAsap)"
@@ -99,8 +98,7 @@ package struct NATSConfiguration: Sendable, CustomStringConvertible {
         switch authentication {
         case .user(_, let password): secrets.append(password[...])
         case .token(let token): secrets.append(token[...])
-        case .nkey(let seed): secrets.append(seed.text[...])
-        case .none, .credentials, .nkeyFile: break
+        case .none, .credentials, .nkey: break
         }
         var result = text
         for secret in secrets where !secret.isEmpty { result = result.replacingOccurrences(of: secret) }

@@ -203,10 +203,6 @@ struct ChangeRunner: Sendable {
                 }
                 try await Task.sleep(for: wait)
                 attempt += 1
-            } catch {
-                // Of what it may have opened nobody would know.
-                session.endIfUnsettled(error)
-                throw error
             }
         }
     }
@@ -301,7 +297,6 @@ struct ChangeRunner: Sendable {
         }
         session.teller.owe(told + change.skipped)
         session.publisher.admit(change.fires)
-        if let triggered = change.triggered { session.noteAsked(for: triggered.execution) }
         session.ask(change.stops)
         if change.hints { session.hint() }
         if change.frees { session.placesChanged.signal() }

@@ -11,8 +11,6 @@ package final class CuttingProxy: Sendable {
         case forward
         /// Closes both sides instead of forwarding the chunk: the server never sees it.
         case cutBefore(String)
-        /// As before, for every such chunk until another rule is set.
-        case cutEach(String)
         /// Forwards the chunk, waits for the server's answer to it, and closes both sides instead of passing it on.
         case cutAfter(String)
         /// As the two before, but for the chunk that follows on the same connection: a COMMIT that goes out after it.
@@ -35,8 +33,6 @@ package final class CuttingProxy: Sendable {
 
     private struct State {
         var rule = Rule.forward
-        /// What holds once the rule took effect.
-        var next = Rule.forward
         var triggered = 0
         var turns = 0
         var clientSpokeLast = false
@@ -67,8 +63,8 @@ package final class CuttingProxy: Sendable {
         startThread { self.acceptAll() }
     }
 
-    /// Arms the proxy for one chunk, and says what holds from then on.
-    package func set(_ rule: Rule, then next: Rule = .forward) { state.withLock { ($0.rule, $0.next) = (rule, next) } }
+    /// Arms the proxy for one chunk.
+    package func set(_ rule: Rule) { state.withLock { $0.rule = rule } }
 
     /// How often a rule took effect.
     package var triggered: Int { state.withLock { $0.triggered } }
@@ -163,7 +159,7 @@ package final class CuttingProxy: Sendable {
         return state.withLock { state in
             guard state.rule == .cutBeforeReady else { return false }
             state.triggered += 1
-            state.rule = state.next
+            state.rule = .forward
             return true
         }
     }
@@ -175,7 +171,7 @@ package final class CuttingProxy: Sendable {
             let action: Action =
                 switch state.rule {
                 case .forward, .cutBeforeReady: .forward
-                case .cutBefore(let text), .cutEach(let text): holds(text) ? .cut : .forward
+                case .cutBefore(let text): holds(text) ? .cut : .forward
                 case .cutAfter(let text): holds(text) ? .cutAnswer : .forward
                 case .muteAfter(let text): holds(text) ? .mute : .forward
                 case .swallowFrom(let text): holds(text) ? .swallow : .forward
@@ -184,7 +180,7 @@ package final class CuttingProxy: Sendable {
                 }
             guard action != .forward else { return action }
             state.triggered += 1
-            if case .cutEach = state.rule {} else { state.rule = state.next }
+            state.rule = .forward
             if action == .mute || action == .swallow { state.silenced.append(link) }
             return action
         }

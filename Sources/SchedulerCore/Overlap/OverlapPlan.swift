@@ -13,11 +13,9 @@ package struct OverlapPlan: Hashable, Sendable {
     /// - Parameters:
     ///   - plan: the whole plan; what of it is not due yet has a place.
     ///   - generation: the timer's.
-    ///   - limits: what besides its own places bounds the schedule, and how many places that leaves.
     package init(
         _ plan: ClaimPlan, of schedule: ScheduleID, generation: Int32, _ planner: ClaimPlanner, _ rule: OverlapRule,
-        _ occupancy: Occupancy, limits: (names: ConcurrencyNames, shared: Int) = (ConcurrencyNames(), .max),
-        at now: Instant
+        _ occupancy: Occupancy, at now: Instant
     ) {
         self.plan = plan
         guard !plan.fires.isEmpty else { return }
@@ -28,8 +26,7 @@ package struct OverlapPlan: Hashable, Sendable {
         let known = Set(occupancy.waiting.map(\.id))
         let met = known.isEmpty ? [] : occurrences.indices.filter { known.contains(occurrences[$0].executionID) }
         let fires = plan.fires.indices.filter { !met.contains($0) }
-        let decision = rule.decide(
-            fires.count, open: occupancy.open, waiting: occupancy.waiting.count, shared: limits.shared)
+        let decision = rule.decide(fires.count, open: occupancy.open, waiting: occupancy.waiting.count)
         var skipped: [(fire: PlannedFire, reason: SkipReason)] = []
         self.plan.fires = []
         for (index, verdict) in zip(fires, decision.verdicts) {
@@ -40,7 +37,7 @@ package struct OverlapPlan: Hashable, Sendable {
                 waiting.append(
                     WaitingOccurrence(
                         occurrence: occurrences[index], dueAt: fire.dueAt, trigger: fire.trigger,
-                        missedCount: fire.missedCount, since: now, limits: limits.names))
+                        missedCount: fire.missedCount, since: now))
             case .skipped(let reason): skipped.append((fire, reason))
             }
         }

@@ -21,9 +21,7 @@ struct Watchman: Sendable {
             do {
                 try await look(on: connection, rounds: rounds)
             } catch let error as PostgresError {
-                // A claim that may have been adopted and is known to nobody would stay so for as long as this
-                // incarnation lives.
-                if error.sqlState == InstanceTable.fencedState || error.isUnsettled { throw error }
+                if error.sqlState == InstanceTable.fencedState { throw error }
                 session.logger.debug("the watchman's round failed", metadata: ["error": "\(error)"])
             }
             rounds += 1
@@ -74,11 +72,8 @@ struct ClockKeeper: Sendable {
                     session.tell(.clockSkew, "PostgreSQL's clock jumped by \(jump) ms")
                 }
                 session.clock.slew()
-                if session.clock.note(fault: nil) { session.logger.notice("PostgreSQL answers again") }
             } catch let error as PostgresError {
-                // Once a reason: it may be gone for long, and be asked ten times a second.
-                guard session.clock.note(fault: "\(error)") else { continue }
-                session.logger.warning("PostgreSQL does not answer", metadata: ["reason": "\(error)"])
+                session.logger.debug("PostgreSQL's clock did not answer", metadata: ["error": "\(error)"])
             }
         }
     }

@@ -1,1 +1,0 @@
-DROP INDEX scheduler.schedules_kinds;
