@@ -12,9 +12,14 @@ let settings: [SwiftSetting] = [
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let deque = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
+let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
+let hummingbird = Target.Dependency.product(name: "HummingbirdCore", package: "hummingbird")
 let heap = Target.Dependency.product(name: "HeapModule", package: "swift-collections")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let metrics = Target.Dependency.product(name: "CoreMetrics", package: "swift-metrics")
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let mustache = Target.Dependency.product(name: "Mustache", package: "swift-mustache")
 let signals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
@@ -34,7 +39,12 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        // Without its traits: the core alone is built, which needs neither Foundation nor settings of its own.
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
         .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.1"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
@@ -58,13 +68,15 @@ let package = Package(
 
         // The faces of the system's libraries and files; they know nothing of scheduling.
         module("ZoneData", ["Recurrence"]),
-        module("NATSClient", ["CLinux", "CNATS", heap]),
+        module("NATSClient", ["CLinux", "CNATS", crypto, heap]),
         module("KeyValueLock", ["NATSClient"]),
         module("PostgresClient", ["CPostgres"]),
         module("Migrations", ["PostgresClient"]),
         module("LocalServers"),
 
         module("Telemetry", ["Recurrence", "JSONText", logging]),
+        module("PrometheusMetrics", [metrics]),
+        module("ServiceMetrics", ["PrometheusMetrics", metrics]),
 
         // The service.
         module(
@@ -75,14 +87,22 @@ let package = Package(
             "SchedulerEngine",
             [
                 "CLinux", "Recurrence", "ZoneData", "JSONText", "JSONSchema", "PayloadTemplates", "SchedulerCore",
-                "SchedulerWire", "NATSClient", "KeyValueLock", "PostgresClient", "SchedulerStore", deque, lifecycle,
-                logging,
+                "SchedulerWire", "NATSClient", "KeyValueLock", "PostgresClient", "SchedulerStore", "ServiceMetrics",
+                deque,
+                lifecycle, logging,
             ]),
         module(
             "SchedulerAPI",
             [
-                "Recurrence", "JSONText", "JSONSchema", "PayloadTemplates", "SchedulerCore", "SchedulerWire",
-                "NATSClient", "PostgresClient", "SchedulerStore", "SchedulerEngine", lifecycle, logging,
+                "Recurrence", "ZoneData", "JSONText", "JSONSchema", "PayloadTemplates", "SchedulerCore",
+                "SchedulerWire", "NATSClient", "PostgresClient", "PrometheusMetrics", "Migrations", "SchedulerStore",
+                "SchedulerEngine", "ServiceMetrics", lifecycle, logging,
+            ]),
+        module(
+            "SchedulerHTTP",
+            [
+                "JSONText", "NATSClient", "SchedulerCore", "SchedulerWire", httpTypes, hummingbird, lifecycle, logging,
+                nioCore, nioPosix,
             ]),
         module(
             "ServiceFixture", ["JSONText", "LocalServers", "NATSClient", "PostgresClient", "SchedulerStore"]),
@@ -91,7 +111,8 @@ let package = Package(
             dependencies: [
                 "Recurrence", "JSONText", "JSONSchema", "ZoneData", "SchedulerCore", "SchedulerWire", "NATSClient",
                 "PostgresClient", "Migrations", "LocalServers", "Telemetry", "SchedulerStore", "SchedulerEngine",
-                "SchedulerAPI", "ScheduleFiles", arguments, lifecycle, logging, signals, yams,
+                "SchedulerAPI", "SchedulerHTTP", "ScheduleFiles", "PrometheusMetrics", "ServiceMetrics", arguments,
+                lifecycle, logging, metrics, signals, yams,
             ], swiftSettings: settings),
 
         // Measured beside the floor, a C program that does only the durable work of firing.
@@ -118,6 +139,12 @@ let package = Package(
         tests(of: "PayloadTemplates", ["JSONText", "Recurrence"]),
         tests(of: "SchedulerCore", ["JSONSchema", "Recurrence", "TestSupport", "ZoneData"]),
         tests(of: "SchedulerWire", ["JSONText", "Recurrence", "SchedulerCore"]),
+        .testTarget(
+            name: "SchedulerHTTPTests",
+            dependencies: [
+                "SchedulerHTTP", "JSONText", "LocalServers", "SchedulerCore", "SchedulerWire", "TestSupport", lifecycle,
+                logging,
+            ], exclude: ["python"], swiftSettings: settings),
         tests(
             of: "ScheduleFiles",
             ["JSONText", "Recurrence", "SchedulerCore", "LocalServers", "TestSupport", "ZoneData"]),
@@ -126,12 +153,14 @@ let package = Package(
         tests(of: "Migrations", ["PostgresClient", "PostgresTestSupport"]),
         tests(of: "NATSClient", ["KeyValueLock", "LocalServers", "TestSupport"]),
         tests(of: "Telemetry", ["JSONText", logging]),
+        tests(of: "PrometheusMetrics", ["LocalServers", "TestSupport", metrics]),
+        tests(of: "ServiceMetrics", ["JSONText", "LocalServers", "PrometheusMetrics", "TestSupport", metrics]),
         .testTarget(
             name: "CarillonTests",
             dependencies: [
-                "carillon", "JSONSchema", "JSONText", "LocalServers", "NATSClient", "Recurrence", "SchedulerAPI",
-                "SchedulerCore", "SchedulerEngine", "SchedulerWire", "ServiceFixture", "Telemetry", "TestSupport",
-                arguments,
+                "carillon", "JSONSchema", "JSONText", "LocalServers", "NATSClient", "PostgresClient", "Recurrence",
+                "SchedulerAPI", "SchedulerHTTP", "SchedulerCore", "SchedulerEngine", "SchedulerWire", "ServiceFixture",
+                "Telemetry", "TestSupport", arguments, logging,
             ], swiftSettings: settings),
         .testTarget(
             name: "IntegrationTests",

@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 packages=(json-schema-test-suite libical-dev libnats-dev libpcre2-dev libpq-dev nats-server postgresql tzdata pkg-config
     make openssl python3-venv)
 requirements=(nats-py==2.16.0 croniter==7.0.0 cronsim==2.8 nkeys==0.2.1 python-dateutil==4.0.0
-    jsonschema==4.26.0 PyYAML==6.0.3 python-crontab==3.4.0)
+    jsonschema==4.26.0 PyYAML==6.0.3 python-crontab==3.4.0 openapi-spec-validator==0.9.0 schemathesis==4.32.5)
 
 say() { printf 'bootstrap: %s\n' "$*" >&2; }
 
@@ -51,6 +51,21 @@ if command -v dpkg-query >/dev/null; then
     fi
 else
     say "no dpkg here: install the like of ${packages[*]} yourself"
+fi
+
+# Prometheus' own programs, for the tests of metrics and alerts. Unpacked, not installed: the package would set up a service
+# and bring 300 MB.
+if command -v apt-get >/dev/null && ! command -v promtool >/dev/null && [ ! -x .build/prometheus/usr/bin/promtool ]; then
+    say "prometheus, unpacked into .build"
+    (
+        mkdir -p .build/prometheus.new
+        cd .build/prometheus.new
+        apt-get download -qq prometheus 2>/dev/null || { apt-get update -qq && apt-get download -qq prometheus; }
+        dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin
+        rm prometheus_*.deb
+    )
+    rm -rf .build/prometheus
+    mv .build/prometheus.new .build/prometheus
 fi
 
 # The stamp is written last: an environment that was cut short is made again.

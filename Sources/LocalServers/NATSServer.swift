@@ -8,7 +8,7 @@ package actor NATSServer {
     /// Where its configuration, log and JetStream data are.
     package nonisolated let folder: String
     /// Configuration that is added to the server's own: users, permissions, `max_payload`, a cluster.
-    private let configuration: String
+    private var configuration: String
     private let chosenPort: UInt16?
     private let isTemporary: Bool
     private var process: ChildProcess?
@@ -64,12 +64,7 @@ package actor NATSServer {
     }
 
     private func start(_ program: String) async throws(LocalServerError) {
-        let text = """
-            listen: "127.0.0.1:\(port)"
-            jetstream { store_dir: "\(folder)/jetstream" }
-            \(configuration)
-            """
-        try Filesystem.write(text, to: "\(folder)/nats-server.conf")
+        try writeConfiguration()
         // The server names this file after its own pid once it listens: a greeting on the port would prove nothing, it
         // could come from another server there.
         let ports = "\(folder)/ports"
@@ -86,6 +81,37 @@ package actor NATSServer {
         _ = await child.waitForEnd(.seconds(5))
         process = nil
         throw LocalServerError(.notReady, "expected nats-server to answer on port \(port) within 10 s", log: logTail)
+    }
+
+    private func writeConfiguration() throws(LocalServerError) {
+        let text = """
+            listen: "127.0.0.1:\(port)"
+            jetstream { store_dir: "\(folder)/jetstream" }
+            \(configuration)
+            """
+        try Filesystem.write(text, to: "\(folder)/nats-server.conf")
+    }
+
+    /// Puts another configuration in the place of what was added to its own, for its next start.
+    package func reconfigure(_ configuration: String) { self.configuration = configuration }
+
+    /// The same, and has it read while it runs (SIGHUP). Returns when it holds.
+    package func reload(configuration: String) async throws(LocalServerError) {
+        guard let child = process else { throw LocalServerError(.wrongState, "expected nats-server to run") }
+        reconfigure(configuration)
+        try writeConfiguration()
+        let path = logPath
+        let before = Self.reloads(path)
+        child.signal(SIGHUP)
+        let isReloaded = await waitUntil(.seconds(5)) { Self.reloads(path) > before }
+        guard isReloaded else {
+            throw LocalServerError(.notReady, "expected nats-server to take its configuration anew", log: logTail)
+        }
+    }
+
+    /// How often a log says that the server took its configuration anew.
+    private static func reloads(_ path: String) -> Int {
+        Filesystem.tail(path, bytes: 1 << 20).split(separator: "\n").count { $0.contains("Reloaded server config") }
     }
 
     /// Ends it in good order, by force after 10 s. Nothing happens where it does not run.

@@ -62,6 +62,17 @@ package struct Migrator: Sendable {
         }
     }
 
+    /// Runs a statement under the migrators' lock and with their limits. Returns its first column.
+    package func lines(of statement: Statement) async throws(MigrationError) -> [String] {
+        try await withLock { connection throws(MigrationError) in
+            try await Self.database { () throws(PostgresError) in
+                var lines: [String] = []
+                for row in try await connection.query(statement) { lines.append(try row.text(0)) }
+                return lines
+            }
+        }
+    }
+
     /// Takes back what is applied above `target`, the newest first. Returns the versions it took back.
     package func down(to target: Int) async throws(MigrationError) -> [Int] {
         try await withLock { connection throws(MigrationError) in

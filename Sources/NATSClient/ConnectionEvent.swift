@@ -48,7 +48,7 @@ package struct PermissionViolation: Sendable, Equatable {
     package var subject: String
 
     /// nil when the text is none, or was cut short: libnats keeps 255 bytes of it.
-    init?(serverText text: String) {
+    package init?(serverText text: String) {
         let bytes = text.utf8
         guard text.lowercasedASCII().hasPrefix("permissions violation for "),
             let open = bytes.firstIndex(of: UInt8(ascii: "\"")),

@@ -8,6 +8,8 @@ enum ConnectionRegistry {
     private struct Entry {
         weak var connection: NATSConnection?
         let generation: UInt32
+        /// What signs for it.
+        var seed: NKeySeed?
     }
 
     private struct State {
@@ -29,6 +31,10 @@ enum ConnectionRegistry {
     static func unregister(_ identity: UInt64) {
         state.withLock { _ = $0.entries.removeValue(forKey: identity) }
     }
+
+    static func keep(_ seed: NKeySeed, identity: UInt64) { state.withLock { $0.entries[identity]?.seed = seed } }
+
+    static func seed(identity: UInt64) -> NKeySeed? { state.withLock { $0.entries[identity]?.seed } }
 
     static func post(_ event: LibraryEvent, identity: UInt64) {
         let (connection, generation) = state.withLock {

@@ -14,7 +14,7 @@ final class LibraryOptions {
         pointer = created
         try setServers(configuration)
         try setTimings(configuration)
-        try setAuthentication(configuration)
+        try setAuthentication(configuration, identity)
         try setSecurity(configuration)
         try setCallbacks(identity)
     }
@@ -58,7 +58,9 @@ final class LibraryOptions {
         try must(natsOptions_SetMaxPendingMsgs(pointer, 65_536), "the pending limit")
     }
 
-    private func setAuthentication(_ configuration: NATSConfiguration) throws(NATSError) {
+    private func setAuthentication(
+        _ configuration: NATSConfiguration, _ identity: UInt64
+    ) throws(NATSError) {
         switch configuration.authentication {
         case .none: break
         case .user(let user, let password):
@@ -67,9 +69,26 @@ final class LibraryOptions {
             try must(natsOptions_SetToken(pointer, token), "the token")
         case .credentials(let file):
             try must(natsOptions_SetUserCredentialsFromFiles(pointer, file, nil), "the credentials file")
-        case .nkey(let publicKey, let seedFile):
-            try must(natsOptions_SetNKeyFromSeed(pointer, publicKey, seedFile), "the NKey")
+        case .nkey(let seed): try setKey(seed, identity)
+        case .nkeyFile(let file):
+            guard let seed = NKeySeed(file: file) else {
+                throw NATSError(
+                    .invalidConfiguration, "A file with an NKey's seed must hold one of a user (SU…).", context: file)
+            }
+            try setKey(seed, identity)
         }
+    }
+
+    private func setKey(_ seed: NKeySeed, _ identity: UInt64) throws(NATSError) {
+        ConnectionRegistry.keep(seed, identity: identity)
+        let onSign: natsSignatureHandler = { _, signature, length, nonce, closure in
+            guard let seed = ConnectionRegistry.seed(identity: UInt64(UInt(bitPattern: closure))) else {
+                return NATS_NOT_FOUND
+            }
+            return nats_Sign(seed.text, nonce, signature, length)
+        }
+        let closure = UnsafeMutableRawPointer(bitPattern: UInt(identity))
+        try must(natsOptions_SetNKey(pointer, seed.publicKey, onSign, closure), "the NKey")
     }
 
     private func setSecurity(_ configuration: NATSConfiguration) throws(NATSError) {

@@ -35,6 +35,13 @@ final class Link: @unchecked Sendable {
 
     var isClosed: Bool { natsConnection_IsClosed(pointer) }
 
+    /// The words of the last error on it; nil where there was none.
+    var lastError: String? {
+        var text: UnsafePointer<CChar>?
+        guard natsConnection_GetLastError(pointer, &text) != NATS_OK, let text, text.pointee != 0 else { return nil }
+        return String(cString: text)
+    }
+
     /// The epoch as of now: exact, since libnats counts a reconnect before it sends anything over it.
     var epoch: ConnectionEpoch {
         var statistics: OpaquePointer?

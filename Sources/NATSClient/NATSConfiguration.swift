@@ -6,8 +6,9 @@ package struct NATSConfiguration: Sendable, CustomStringConvertible {
         case token(String)
         /// The path of a `.creds` file (JWT and NKey seed).
         case credentials(file: String)
-        /// A seed (`SU…`) and its public key.
-        case nkey(publicKey: String, seedFile: String)
+        case nkey(NKeySeed)
+        /// The path of a file with an NKey's seed; read for each link.
+        case nkeyFile(String)
     }
 
     package struct TLS: Sendable {
@@ -70,7 +71,7 @@ package struct NATSConfiguration: Sendable, CustomStringConvertible {
             case .user: "user"
             case .token: "token"
             case .credentials: "credentials"
-            case .nkey: "nkey"
+            case .nkey, .nkeyFile: "nkey"
             }
         let hosts = servers.map(Self.withoutUserInfo).joined(separator: ",")
         return "\(hosts) as \(name), authentication \(authentication), tls \(tls != nil), sendAsap \(sendAsap)"
@@ -98,7 +99,8 @@ package struct NATSConfiguration: Sendable, CustomStringConvertible {
         switch authentication {
         case .user(_, let password): secrets.append(password[...])
         case .token(let token): secrets.append(token[...])
-        case .none, .credentials, .nkey: break
+        case .nkey(let seed): secrets.append(seed.text[...])
+        case .none, .credentials, .nkeyFile: break
         }
         var result = text
         for secret in secrets where !secret.isEmpty { result = result.replacingOccurrences(of: secret) }

@@ -17,7 +17,10 @@ struct Supervision {
     /// A reconnect was told; the exact epoch is to be read.
     var isEpochStale = false
     var generation: UInt32 = 0
-    var lastFailure: NATSError?
+    /// Why there is no link, in words; of no meaning while there is one.
+    var fault: String?
+    /// The files with which the present link was made.
+    var stamps: FileStamps?
     var counters = ConnectionCounters()
     var flushes: [UInt64: Flush] = [:]
     var nextFlush: UInt64 = 1
@@ -72,7 +75,10 @@ extension NATSConnection {
             case .rebuild: rebuild(deadline: nil)
             case .readEpoch: readEpoch()
             case .flush: flushOnce()
-            case nil: watch.look(at: self)
+            case nil:
+                watch.look(at: self)
+                noteFaultOfLink()
+                replaceLinkOfOldFiles()
             }
         }
     }
@@ -91,9 +97,12 @@ extension NATSConnection {
         }
         var pause = configuration.reconnectWait.nanoseconds
         while true {
+            // Before they are read: what changes meanwhile is newer than the link.
+            let stamps = FileStamps(configuration)
             let generation = supervision.update { state in
                 state.isLinkLost = false
                 state.generation += 1
+                state.stamps = stamps
                 return state.generation
             }
             let failure: NATSError
@@ -101,6 +110,7 @@ extension NATSConnection {
             case .success(let link): return install(link)
             case .failure(let error): failure = error
             }
+            supervision.update { $0.fault = failure.message }
             events.send(.error(failure.description))
             let left = deadline.map { $0 - MonotonicClock.now() } ?? .max
             if left <= 0 || failure.code == .invalidConfiguration { answerFirstLink(.failure(failure)) }
@@ -135,6 +145,7 @@ extension NATSConnection {
         supervision.update { state in
             if state.hasHadLink { state.counters.rebuilds += 1 }
             state.hasHadLink = true
+            state.fault = nil
         }
         events.send(.connected(epoch: epoch))
         answerFirstLink(.success(()))
@@ -189,6 +200,7 @@ extension NATSConnection {
             supervision.update { state in
                 state.counters.reconnects += 1
                 state.isEpochStale = true
+                state.fault = nil
             }
         case .discoveredServers: break
         case .lameDuck: events.send(.lameDuck)

@@ -49,6 +49,8 @@ package struct PostgresError: Error, Sendable, Equatable {
     package var callIndex: Int?
     /// What ended the session of which `code` says `.commitUnknown`.
     package var cause: Code?
+    /// `.commitUnknown`, and PostgreSQL was asked what became of the transaction, for as long as anybody waits for that.
+    package var isUnsettled = false
 
     package init(
         _ code: Code, _ message: String, sqlState: String? = nil, detail: String? = nil, constraint: String? = nil,

@@ -51,6 +51,15 @@ package struct PlannedChange: Sendable, Equatable {
                 })
     }
 
+    /// The same for a definition that follows others too, where it was answered for one without `after`.
+    package func following(_ after: JSONValue?) -> PlannedChange {
+        guard action == .update || action == .unchanged else { return self }
+        let from = fields.first { $0.name == "after" }?.from
+        return PlannedChange(
+            .update, namespace: namespace, name: name,
+            fields: fields.filter { $0.name != "after" } + [Field(name: "after", from: from, to: Self.text(after))])
+    }
+
     private static func text(_ value: JSONValue?) -> String? {
         value.flatMap { $0.isNull ? nil : String(decoding: $0.bytes, as: UTF8.self) }
     }

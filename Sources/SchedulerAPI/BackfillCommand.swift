@@ -59,7 +59,7 @@ struct BackfillCommand: Sendable {
             let (schedule, compiled) = (held.schedule, held.compiled)
             var timer = held.timer
             let overlap = try await context.overlap(of: compiled, isForced: isForced, in: transaction)
-            let room = try overlap.roomForMany()
+            let room = try overlap.roomForMany(most: stretch.limit)
             var chosen = Self.choose(stretch, of: compiled.planner)
             let waiting = context.session.publisher.backfilledLoad
             guard waiting + chosen.instants.count <= Self.mostWaiting else {

@@ -21,8 +21,10 @@ struct ChainKeeper: Sendable {
     private static let round = Duration.milliseconds(250)
     /// Turns of one look.
     private static let page = 200
-    /// Until a follower that is frozen, or could not be read or fired, is looked at again, in milliseconds.
+    /// Until a follower that could not be read or fired is looked at again, in milliseconds.
     private static let patience: Int64 = 2000
+    /// The same of one that is frozen. A freeze that changes has it looked at before.
+    private static let frozenPatience: Int64 = 60_000
 
     /// The service's loop: looks again and again, until the service stops or is asked to go.
     func run() async {
@@ -49,34 +51,51 @@ struct ChainKeeper: Sendable {
         let turns = try await session.pool.withConnection {
             try await ChainTable.turns(by: now, limit: Self.page, on: $0)
         }
-        for turn in turns {
-            do { try await take(turn, in: context(session)) } catch let error as PostgresError
-                where !error.isConnectionLoss
-            {
-                // Its own trouble: the others have their turns all the same.
-                logger.warning(
-                    "a follower could not be told of an end, and will be again",
-                    metadata: [
-                        "follower": "\(turn.follower)", "upstream": "\(turn.upstream)", "error": "\(error)",
-                    ])
-                try await session.pool.withConnection {
-                    try await ChainTable.putOff(turn, until: now.adding(milliseconds: Self.patience), on: $0)
-                }
+        // Of those that have just been put off.
+        var held: Set<ScheduleID> = []
+        for turn in turns where !held.contains(turn.follower) {
+            do { if try await !take(turn, in: context(session)) { held.insert(turn.follower) } } catch {
+                if SharedTrouble.isBehind(error) { throw error }
+                // Its own trouble, whatever it is: the others have their turns all the same.
+                try await putOff(turn, after: error, at: now, in: session)
             }
         }
         return turns.count == Self.page
     }
 
-    private func take(_ turn: ChainTable.Turn, in context: CommandContext) async throws {
+    private func putOff(
+        _ turn: ChainTable.Turn, after error: any Error, at now: Instant, in session: Session
+    ) async throws {
+        let told: Logger.Metadata = ["follower": "\(turn.follower)", "upstream": "\(turn.upstream)"]
+        logger.warning(
+            "a follower could not be told of an end, and will be again",
+            metadata: told.merging(["error": "\(error)"]) { $1 })
+        do {
+            try await session.pool.withConnection {
+                try await ChainTable.putOff(turn, until: now.adding(milliseconds: Self.patience), on: $0)
+            }
+        } catch  where !SharedTrouble.isBehind(error) {
+            logger.warning(
+                "a follower's turn could not be put off", metadata: told.merging(["error": "\(error)"]) { $1 })
+        }
+    }
+
+    /// - Returns: false where nothing of its follower can go now.
+    private func take(_ turn: ChainTable.Turn, in context: CommandContext) async throws -> Bool {
         let session = context.session
         let found = try await session.pool.withConnection {
             try await ScheduleTable.fetch([turn.follower], on: $0)
         }
         guard let namespace = found.schedules.first?.namespace else {
             // Gone, or a row that cannot be read: then its fire would be no other's trouble.
-            return try await session.pool.withConnection { connection in
-                _ = try await connection.transaction { try await ChainTable.take(turn, in: $0) }
+            let isGone = found.unreadable.isEmpty
+            try await session.pool.withConnection { connection in
+                _ = try await connection.transaction { transaction in
+                    _ = try await ChainTable.take(turn, in: transaction)
+                    if isGone { _ = try await transaction.pipeline(LinkTable.remove(of: turn.follower)) }
+                }
             }
+            return true
         }
         let request = try CommandRequest(namespace: namespace, noun: "schedule", verb: "trigger", bytes: [])
         let options = ChangeOptions(actor: "carillon", reason: "after \(turn.upstream)")
@@ -86,18 +105,20 @@ struct ChainKeeper: Sendable {
                     turn, by: ChangeOrigin(namespace: namespace, options: options, now: session.clock.now()),
                     in: context, transaction)
             }
+            return true
         } catch let frozen as Frozen {
+            // All of its turns at once: others are not to wait behind them.
             try await session.pool.withConnection {
-                // It may be lifted before its end.
-                let until = min(frozen.until, session.clock.now().adding(milliseconds: Self.patience))
-                try await ChainTable.putOff(turn, until: until, on: $0)
+                let until = min(frozen.by.until, session.clock.now().adding(milliseconds: Self.frozenPatience))
+                try await ChainTable.hold(turn.follower, until: until, by: frozen.by.id, on: $0)
             }
+            return false
         }
     }
 
     /// A freeze holds the follower: its turn comes when that ends.
     private struct Frozen: Error {
-        let until: Instant
+        let by: Freeze
     }
 
     private func fire(
@@ -118,7 +139,7 @@ struct ChainKeeper: Sendable {
             try await session.compiler.load([schedule], on: transaction)
             let compiled = session.compiler.compile(schedule)
             if let freeze = try await FreezeBoard.holding(compiled, at: origin.now, on: transaction) {
-                throw Frozen(until: freeze.until)
+                throw Frozen(by: freeze)
             }
             guard compiled.publishingFault == nil else {
                 reason = .targetRevoked
@@ -132,7 +153,10 @@ struct ChainKeeper: Sendable {
             reason = why
         case .paused: reason = .paused
         case .invalid: reason = .targetRevoked
-        case .exhausted, .deleted: return Change()
+        case .exhausted, .deleted:
+            // It follows nobody any more.
+            held.change.write(LinkTable.remove(of: schedule.id))
+            return held.change
         }
         held.skip(
             turn, context.session.compiler.compile(schedule), reason, by: context.session.instance, at: origin.now)

@@ -203,6 +203,10 @@ struct ChangeRunner: Sendable {
                 }
                 try await Task.sleep(for: wait)
                 attempt += 1
+            } catch {
+                // Of what it may have opened nobody would know.
+                session.endIfUnsettled(error)
+                throw error
             }
         }
     }
@@ -297,6 +301,7 @@ struct ChangeRunner: Sendable {
         }
         session.teller.owe(told + change.skipped)
         session.publisher.admit(change.fires)
+        if let triggered = change.triggered { session.noteAsked(for: triggered.execution) }
         session.ask(change.stops)
         if change.hints { session.hint() }
         if change.frees { session.placesChanged.signal() }

@@ -90,6 +90,16 @@ package struct CommandHandlers: Sendable {
         _ request: CommandRequest, by runner: ChangeRunner?, page kind: CommandPage.Kind,
         _ handler: () async throws -> Answer
     ) async throws -> [UInt8] {
+        let requestID = request.body?["request_id"]?.string.map { String($0.prefix(128)) }
+        return try await Correlation.$current.withValue(Correlation.current.named(requestID)) {
+            try await answerOnce(request, by: runner, page: kind, handler)
+        }
+    }
+
+    private static func answerOnce(
+        _ request: CommandRequest, by runner: ChangeRunner?, page kind: CommandPage.Kind,
+        _ handler: () async throws -> Answer
+    ) async throws -> [UInt8] {
         func remembered() async throws -> [UInt8]? {
             let page = CommandCatalogue.page(kind, noun: request.noun, verb: request.verb)
             guard let runner, page?.isChanging ?? false else { return nil }

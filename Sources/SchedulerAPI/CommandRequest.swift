@@ -33,6 +33,12 @@ package struct CommandRequest: Sendable {
         } catch { throw WireError(error) }
     }
 
+    /// A body's `request_id`, for logs of what failed.
+    static func requestID(of bytes: [UInt8]) -> String? {
+        let limits = JSONLimits(maxDepth: mostDepth, maxBytes: mostBytes)
+        return (try? JSONValue.parse(bytes, limits: limits))?["request_id"]?.string.map { String($0.prefix(128)) }
+    }
+
     private init(_ request: CommandRequest, bytes: [UInt8], body: JSONValue) {
         (namespace, noun, verb) = (request.namespace, request.noun, request.verb)
         self.bytes = bytes
@@ -59,9 +65,19 @@ package struct CommandRequest: Sendable {
     }
 }
 
+extension TraceContext {
+    /// Of a command's headers, whose names have no case.
+    init?(_ message: NATSMessage) {
+        func values(_ name: String) -> [String] {
+            message.headers.filter { $0.name.count == name.count && $0.name.lowercased() == name }.map(\.value)
+        }
+        self.init(traceparents: values("traceparent"), tracestates: values("tracestate"))
+    }
+}
+
 /// The tokens of a command's subject.
-struct CommandSubject: Hashable {
-    enum Kind: Hashable {
+package struct CommandSubject: Hashable, Sendable {
+    package enum Kind: Hashable, Sendable {
         case command(namespace: String)
         case administration
     }
@@ -69,6 +85,12 @@ struct CommandSubject: Hashable {
     let kind: Kind
     let noun: String
     let verb: String
+
+    package init(_ kind: Kind, noun: String, verb: String) {
+        self.kind = kind
+        self.noun = noun
+        self.verb = verb
+    }
 
     /// What the catalogue calls it, if it knows it.
     var command: String {

@@ -1,8 +1,8 @@
 import JSONText
 package import Logging
-package import NATSClient
+import NATSClient
 import SchedulerCore
-package import SchedulerEngine
+import SchedulerEngine
 package import SchedulerWire
 import ServiceLifecycle
 import Synchronization
@@ -34,22 +34,16 @@ package struct CommandService: Service {
     private static let mostAtOnce = 32
     static let queueGroup = "carillon"
 
-    private let engine: Engine
-    private let connection: NATSConnection
-    private let settings: Settings
+    private let dispatcher: CommandDispatcher
     private let logger: Logger
-    private let statistics: CommandStatistics
-    private let rates: CommandRates
-    private let life: TargetLife
+    private var engine: Engine { dispatcher.engine }
+    private var connection: NATSConnection { dispatcher.connection }
+    private var settings: Settings { dispatcher.settings }
+    private var statistics: CommandStatistics { dispatcher.statistics }
 
-    package init(engine: Engine, connection: NATSConnection, settings: Settings, logger: Logger) {
-        self.engine = engine
-        self.connection = connection
-        self.settings = settings
+    package init(dispatcher: CommandDispatcher, logger: Logger) {
+        self.dispatcher = dispatcher
         self.logger = logger
-        statistics = CommandStatistics()
-        rates = CommandRates(engine)
-        life = TargetLife(connection)
     }
 
     package func run() async throws {
@@ -62,6 +56,9 @@ package struct CommandService: Service {
         try micro.subscribe()
         let help = HelpResponder(connection: connection, statistics: statistics, prefix: names.prefix)
         try help.subscribe(queue: group)
+        for sentence in await ForeignStreams(connection, prefix: names.prefix).find() {
+            logger.error("a stream of somebody else takes requests", metadata: ["reason": "\(sentence)"])
+        }
         await withGracefulShutdownHandler {
             await withDiscardingTaskGroup { tasks in
                 tasks.addTask { await serve(commands) }
@@ -110,49 +107,15 @@ package struct CommandService: Service {
     }
 
     private func answer(_ message: NATSMessage) async {
-        let begun = MonotonicClock.now()
-        let subject = CommandSubject(message.subject, prefix: engine.configuration.subjectPrefix)
-        var failure: WireError?
-        var reply: [UInt8]
-        do {
-            reply = try await carryOut(message, subject)
-        } catch {
-            let mapped = WireError(mapping: error)
-            if mapped.code == .internalError {
-                logger.error("a command failed", metadata: ["subject": "\(message.subject)", "error": "\(error)"])
-            }
-            failure = mapped
+        guard let subject = CommandSubject(message.subject, prefix: engine.configuration.subjectPrefix) else {
+            let failure = WireError(
+                .badSubject, "expected <prefix>.cmd.<namespace>.<noun>.<verb>, got '\(message.subject)'")
             var writer = JSONWriter(capacity: 512)
-            Envelope(noun: subject?.noun ?? "unknown", verb: subject?.verb ?? "command").failure(mapped, into: &writer)
-            reply = writer.bytes
+            Envelope(noun: "unknown", verb: "command").failure(failure, into: &writer)
+            return send(writer.bytes, failure, to: message)
         }
-        if let subject {
-            statistics.record(subject.command, nanoseconds: MonotonicClock.now() - begun, error: failure)
-        }
-        send(reply, failure, to: message)
-    }
-
-    private func carryOut(_ message: NATSMessage, _ subject: CommandSubject?) async throws -> [UInt8] {
-        guard let subject else {
-            throw WireError(.badSubject, "expected <prefix>.cmd.<namespace>.<noun>.<verb>, got '\(message.subject)'")
-        }
-        switch subject.kind {
-        case .administration:
-            let commands = AdministrationCommands(
-                engine: engine, mostSchedules: settings.mostSchedules,
-                mostMessageBytes: Int(connection.serverInfo?.maximumPayload ?? 1 << 20))
-            return try await commands.answer(
-                noun: subject.noun, verb: subject.verb, body: message.payload)
-        case .command(let token):
-            let namespace: Namespace
-            do { namespace = try Namespace(token) } catch { throw WireError(.badSubject, "\(error), got '\(token)'") }
-            // Before anything is read: who sends too much costs nobody more than this.
-            try rates.expect(namespace)
-            let request = try CommandRequest(
-                namespace: namespace, noun: subject.noun, verb: subject.verb, bytes: message.payload)
-            let context = settings.context(try engine.requireSession(), on: connection, life: life)
-            return try await CommandHandlers.answer(request, in: context)
-        }
+        let answer = await dispatcher.answer(subject, body: message.payload, trace: TraceContext(message))
+        send(answer.body, answer.failure, to: message)
     }
 
     /// A reply that no message can carry is told as such: who waits for it must not wait in vain.

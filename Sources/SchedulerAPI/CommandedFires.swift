@@ -28,6 +28,7 @@ struct CommandedFires {
         into change: inout Change
     ) -> [Execution] {
         guard !instants.isEmpty else { return [] }
+        let trace = Correlation.current.trace
         var random = SystemRandomNumberGenerator()
         let claim = ClaimTable.ClaimID(.version7(at: now, random: &random))
         let open = OpenClaim(claim, executions: instants.count)
@@ -48,22 +49,28 @@ struct CommandedFires {
                 fence: timer.fireSequence, claimedAt: now)
             execution.isTracked = schedule.isTracked
             execution.causedBy = causedBy
+            execution.trace = trace
             executions.append(execution)
             change.fires.append(
                 Fire(
                     id: id, schedule: schedule, claim: open, scheduledFor: instant, dueAt: now,
                     fence: timer.fireSequence, generation: generation, ordinal: ordinal, origin: origin,
-                    trigger: trigger, kind: kind, causedBy: causedBy, payload: payload))
+                    trigger: trigger, kind: kind, causedBy: causedBy, payload: payload, trace: trace))
         }
         change.schedule = schedule.id
         change.write(TimerTable.advanceFence(timer))
         change.write(ExecutionTable.open(openings, by: instance, at: now))
-        if schedule.isTracked { change.write(RunTable.open(openings)) }
-        // What is triggered, or follows an end, is of now, and lies where everything else does that is open.
+        if schedule.isTracked {
+            let names = schedule.limits.names
+            change.write(RunTable.open(openings, limits: names.isEmpty ? [:] : [schedule.id: names]))
+        }
+        // What is triggered, or follows an end, is of now as a rule, and lies where everything else does that is open.
+        let isOfNow = origin == .manual || origin == .after
         change.write(
             ClaimTable.insert(
                 claim, by: instance, at: now, executions: openings.map(\.id),
-                isCommanded: origin != .manual && origin != .after))
+                isCommanded: !isOfNow || openings.contains { $0.occurrence.liesFarBack(at: now) }))
+        if let trace { change.write(ExecutionTable.setTrace(trace, of: openings.map(\.id))) }
         if let payload {
             for opening in openings { change.write(ExecutionTable.setPayload(payload, of: opening.id)) }
         }

@@ -8,17 +8,26 @@ import SchedulerWire
 
 /// How what a command fires shares places with what is open already (semantics.md §4). Triggers, retries and backfills
 /// obey the schedule's overlap policy, unless they are forced.
+///
+/// The limits that schedules share are nobody's to force: what is forced takes no heed of the schedule's own places, and
+/// waits for one of theirs.
 struct CommandedOverlap {
     let schedule: CompiledSchedule
-    /// Nil where nothing holds the command back: completion is not tracked, or it is forced.
+    /// Nil where nothing holds the command back: completion is not tracked, or it is forced and there is no limit.
     let occupancy: Occupancy?
+    /// It takes no heed of the schedule's own places.
+    var isForced = false
+    /// Places that the limits leave.
+    var shared = Int.max
+
+    private func decide(_ count: Int) -> OverlapDecision {
+        let rule = isForced || occupancy == nil ? OverlapRule(.allow, places: 1) : schedule.overlap
+        return rule.decide(
+            count, open: occupancy?.open ?? 0, waiting: occupancy?.waiting.count ?? 0, shared: shared)
+    }
 
     /// What becomes of one more.
-    var verdict: OverlapVerdict {
-        guard let occupancy else { return .opens }
-        return schedule.overlap.decide(1, open: occupancy.open, waiting: occupancy.waiting.count).verdicts.first
-            ?? .opens
-    }
+    var verdict: OverlapVerdict { decide(1).verdicts.first ?? .opens }
 
     /// Whether the one that a command asks for is opened at once; else it waits.
     /// - Throws: `overlapping` and `buffer_full`, where it may not even wait. What is asked for by name is never skipped
@@ -27,52 +36,59 @@ struct CommandedOverlap {
         switch verdict {
         case .opens: return true
         case .waits: return false
-        case .skipped:
-            guard let occupancy else { return true }
-            let waiting = occupancy.waiting.count
-            let policy = schedule.overlap.policy.rawValue
-            let open = "\(occupancy.open) of \(schedule.overlap.places) executions are open"
-            guard schedule.overlap.room > 0 else {
-                throw WireError(
-                    .overlapping, "\(open), and overlap_policy is \(policy): \"force\": true fires all the same")
-            }
-            throw WireError(
-                .bufferFull, "\(open) and \(waiting) wait, as many as overlap_policy \(policy) lets wait")
+        case .skipped: throw refusal
         }
+    }
+
+    private var refusal: WireError {
+        let rule = schedule.overlap
+        let (open, waiting) = (occupancy?.open ?? 0, occupancy?.waiting.count ?? 0)
+        let places = rule.policy == .allow ? "" : " of \(rule.places)"
+        let standing = "\(open)\(places) executions are open and \(waiting) wait"
+        guard rule.policy == .skip, !isForced else {
+            return WireError(.bufferFull, "\(standing), as many as overlap_policy \(rule.policy.rawValue) lets wait")
+        }
+        return WireError(.overlapping, "\(standing), and overlap_policy is skip: \"force\": true fires all the same")
     }
 
     /// What waited before and gives way to one that waits from now on.
     var superseded: [WaitingOccurrence] {
-        guard let occupancy else { return [] }
-        let decision = schedule.overlap.decide(1, open: occupancy.open, waiting: occupancy.waiting.count)
-        return decision.supersedesWaiting ? occupancy.waiting : []
+        guard let occupancy, decide(1).supersedesWaiting else { return [] }
+        return occupancy.waiting
     }
 
     /// How many a backfill opens at once, and how many more of it may wait. It stops nothing and supersedes nothing.
+    /// - Parameter most: that it asks for.
     /// - Throws: `overlapping` and `buffer_full`, where it could not even begin.
-    func roomForMany() throws(WireError) -> (opening: Int, waiting: Int) {
+    func roomForMany(most: Int) throws(WireError) -> (opening: Int, waiting: Int) {
         guard let occupancy else { return (.max, 0) }
-        let rule = schedule.overlap
-        let opening = rule.free(open: occupancy.open, waiting: occupancy.waiting.count)
-        let waiting = rule.policy == .cancelPrevious ? 0 : max(0, rule.room - occupancy.waiting.count)
-        guard opening + min(waiting, 1) > 0 else {
-            throw WireError(
-                rule.room > 0 ? .bufferFull : .overlapping,
-                "\(occupancy.open) of \(rule.places) executions are open and \(occupancy.waiting.count) wait: "
-                    + "\"force\": true fires all the same")
+        let room: (opening: Int, waiting: Int)
+        if schedule.overlap.policy == .cancelPrevious, !isForced {
+            let free = schedule.overlap.free(open: occupancy.open, waiting: occupancy.waiting.count)
+            room = (min(free, shared), max(0, free - shared))
+        } else {
+            let verdicts = decide(most).verdicts
+            room = (verdicts.count { $0 == .opens }, verdicts.count { $0 == .waits })
         }
-        return (opening, waiting)
+        guard room.opening + room.waiting > 0 else { throw refusal }
+        return room
     }
 }
 
 extension CommandContext {
-    /// How a command's fires share places. The caller holds the timer.
+    /// How a command's fires share places. The caller holds the timer; limits are locked behind it.
     func overlap(
         of schedule: CompiledSchedule, isForced: Bool, in transaction: PostgresTransaction
     ) async throws -> CommandedOverlap {
-        guard schedule.isTracked, !isForced else { return CommandedOverlap(schedule: schedule, occupancy: nil) }
+        let isLimited = !schedule.limits.isEmpty
+        guard schedule.isTracked, !isForced || isLimited else {
+            return CommandedOverlap(schedule: schedule, occupancy: nil)
+        }
+        let book = try await ConcurrencyTable.hold([schedule.limits], in: transaction)
         let found = try await BufferTable.occupancies(of: [schedule.id], on: transaction)[schedule.id]
-        return CommandedOverlap(schedule: schedule, occupancy: found ?? Occupancy())
+        return CommandedOverlap(
+            schedule: schedule, occupancy: found ?? Occupancy(), isForced: isForced,
+            shared: book.unclaimed(schedule.limits))
     }
 }
 
@@ -87,7 +103,7 @@ extension CommandedFires {
                 occurrence: Occurrence(
                     schedule: schedule.id, generation: generation, origin: origin, scheduledFor: instant,
                     ordinal: ordinal),
-                dueAt: now, trigger: trigger, since: now, causedBy: causedBy)
+                dueAt: now, trigger: trigger, since: now, causedBy: causedBy, limits: schedule.limits.names)
         }
         change.schedule = schedule.id
         change.write(BufferTable.insert(waiting, at: now))
@@ -109,8 +125,9 @@ extension CommandedFires {
             change.write(TimerTable.advance([timer]))
         }
         let waiting = wait([instant], ordinal: ordinal, trigger: trigger, into: &change)[0]
-        if payload != nil || retryOf != nil {
-            change.write(BufferTable.describe(waiting.id, payload: payload, retryOf: retryOf))
+        let trace = Correlation.current.trace
+        if payload != nil || retryOf != nil || trace != nil {
+            change.write(BufferTable.describe(waiting.id, payload: payload, retryOf: retryOf, trace: trace))
         }
         let ahead = superseded.isEmpty ? overlap.occupancy?.waiting.count ?? 0 : 0
         let compiled = schedule

@@ -359,6 +359,7 @@ extension Restore {
         }
         timer.version = schedule.version
         timer.fireSequence += 1
+        change.write(FailureTable.settle(schedule.id))
         change.recalled += try await RecallTable.mark(schedule.id, in: transaction)
         count(from: found, to: schedule)
         change.hints = change.hints || isSoon(timer.nextFireAt, now)
@@ -370,7 +371,15 @@ extension Restore {
         change.write([
             ScheduleTable.update(schedule), TimerTable.update(timer, priority: schedule.definition.priority),
         ])
-        if schedule.isLive { change.follow(schedule, insteadOf: found.definition) }
+        if schedule.isLive {
+            if found.isLive {
+                change.follow(schedule, insteadOf: found.definition)
+            } else {
+                change.followAgain(schedule)
+            }
+        } else if found.isLive {
+            change.write(LinkTable.remove(of: schedule.id))
+        }
         return nil
     }
 

@@ -11,8 +11,8 @@ extension ExecutionCommands {
     private static let patience = Duration.seconds(2)
 
     /// Gives up an execution. One that was not yet handed to NATS is ended by whoever holds it, so that it cannot go out
-    /// meanwhile; one that waits for its next attempt ends here; where a worker has it, the worker is asked to stop, and has
-    /// ``Life/cancelGrace`` to say how it ended.
+    /// meanwhile; one that waits for its next attempt ends here; where a worker has it, or may have it, the worker is asked
+    /// to stop, and has ``Life/cancelGrace`` to say how it ended.
     func cancel(_ request: CommandRequest) async throws -> [UInt8] {
         var body = BodyReader(request.body)
         let options = ChangeOptions(&body)
@@ -28,8 +28,8 @@ extension ExecutionCommands {
             var change = Change()
             change.schedule = execution.schedule
             var open: OpenLife?
-            if !execution.isOver, execution.state != .claimed {
-                open = try await hold(execution, in: transaction)
+            if !execution.isOver, execution.state != .claimed || (asked == .sent && execution.isTracked) {
+                open = try await hold(execution, mayBeClaimed: asked == .sent, in: transaction)
                 // It may have ended, or gone on, while its locks were waited for.
                 let latest = try await ExecutionList.find(id, in: request.namespace, on: transaction)?.execution
                 execution = latest ?? execution
@@ -63,10 +63,14 @@ extension ExecutionCommands {
     }
 
     /// Timer, execution, life: locked in the order of everybody. Nil where it is over by then, or claimed again.
-    private func hold(_ execution: Execution, in transaction: PostgresTransaction) async throws -> OpenLife? {
+    /// - Parameter mayBeClaimed: its claimant has sent it, and sends it no more.
+    private func hold(
+        _ execution: Execution, mayBeClaimed: Bool, in transaction: PostgresTransaction
+    ) async throws -> OpenLife? {
         _ = try await transaction.pipeline([ExhaustionTable.lock([execution.schedule])])
         let open = try await LifeTable.lock([execution.id], in: transaction).first
-        return open.flatMap { $0.life.state == .claimed ? nil : $0 }
+        guard let open, open.life.state == .claimed else { return open }
+        return mayBeClaimed && open.life.fence == execution.fence ? open : nil
     }
 
     /// Asks the worker to stop, or ends what has none.
@@ -84,6 +88,11 @@ extension ExecutionCommands {
         guard let next = try open.life.taking(.cancel(reason: reason), under: compiled.life, at: now) else {
             // The worker was asked before.
             return (open.execution, ExecutionDetail(life: open.life))
+        }
+        if open.life.state == .claimed, let claimant = open.execution.claimedBy {
+            // Said once before; it may have been another attempt that its claimant knew then.
+            context.session.cancellations.add(
+                Cancellation(execution: open.life.execution, schedule: schedule.id, reason: reason), at: claimant)
         }
         var writer = LifeWriter(names: context.session.configuration.names, at: now)
         writer.write(next, of: open.execution, by: compiled, payload: open.payload)
@@ -143,6 +152,8 @@ extension ExecutionCommands {
                 answer =
                     await context.session.cancel(cancellation, at: claimant, within: .milliseconds(1500)) ?? answer
             }
+            // Of what is tracked its life says how long it is waited for from here on.
+            if answer == .sent, execution.isTracked { return answer }
             // What was sent may come back, where nobody takes the subject, or end.
             if ContinuousClock.now + pause > deadline { return answer }
             try await Task.sleep(for: pause)

@@ -110,7 +110,8 @@ struct ExplainCommand: Sendable {
         let occupancy = try await BufferTable.occupancies(of: [id], on: connection)[id] ?? Occupancy()
         if let place = occupancy.waiting.firstIndex(where: { $0.occurrence.scheduledFor == occurrence }) {
             facts.waiting = ExplanationFacts.Waiting(
-                since: occupancy.waiting[place].since, ahead: place, open: occupancy.open)
+                since: occupancy.waiting[place].since, ahead: place, open: occupancy.open,
+                limits: try await limits(of: facts.schedule, on: connection))
         }
         facts.range = try await ExplanationTable.range(of: id, around: occurrence, on: connection)
         if let range = facts.range { facts.executions.removeAll { $0.id == range.id } }
@@ -127,5 +128,27 @@ struct ExplainCommand: Sendable {
                 && freeze.concerns(
                     namespace: schedule.namespace.description, target: schedule.definition.target.description)
         }
+    }
+
+    /// How the limits stand that a schedule shares, and who of its namespace holds their places.
+    private func limits(
+        of schedule: Schedule, on connection: PostgresConnection
+    ) async throws -> [ExplanationFacts.SharedLimit] {
+        let limits = context.session.compiler.compile(schedule).limits
+        var shared: [ExplanationFacts.SharedLimit] = []
+        for names in [ConcurrencyNames(key: limits.names.key), ConcurrencyNames(target: limits.names.target)]
+        where !names.isEmpty {
+            let book = try await ConcurrencyTable.standings(of: [names], on: connection)
+            guard let standing = book.keys.values.first ?? book.targets.values.first else { continue }
+            let holders = try await ConcurrencyTable.holders(
+                of: names, in: schedule.namespace, limit: ExplanationFacts.SharedLimit.mostHolders, on: connection)
+            shared.append(
+                ExplanationFacts.SharedLimit(
+                    name: names.target.map { "max_in_flight of target \($0)" }
+                        ?? "concurrency_key \(schedule.definition.concurrencyKey ?? "")",
+                    places: standing.places ?? limits.targetPlaces, open: standing.open, waiting: standing.waiting,
+                    holders: holders.map { "\($0.schedule) (\($0.execution))" }))
+        }
+        return shared
     }
 }

@@ -65,4 +65,10 @@ extension Change {
         if old?.after != nil { write(LinkTable.remove(of: id)) }
         if let rule { write(LinkTable.insert(rule, of: id, in: schedule.namespace)) }
     }
+
+    /// The same of one that was over, and followed nobody: it has its name again, and whom it follows.
+    mutating func followAgain(_ schedule: Schedule) {
+        write(LinkTable.remove(of: schedule.id))
+        follow(schedule, insteadOf: nil)
+    }
 }

@@ -131,7 +131,7 @@ struct FreezeRecall: Sendable {
         while quiet < 2, ContinuousClock.now < deadline {
             let freeze = freeze
             let claimants = try? await session.pool.withConnection {
-                try await FreezeTable.claimants(of: freeze, on: $0)
+                try await FreezeTable.claimants(of: freeze, at: session.clock.now(), on: $0)
             }
             guard let claimants, claimants.isEmpty else {
                 quiet = 0

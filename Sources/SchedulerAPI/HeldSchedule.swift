@@ -59,6 +59,8 @@ struct HeldSchedule: Sendable {
     mutating func store(_ view: ScheduleView, at now: Instant) {
         change.write(ScheduleTable.update(schedule))
         change.write(TimerTable.update(timer, priority: schedule.definition.priority))
+        // What was noted of its failures is of before.
+        if before.schedule.definition.pauseAfterFailures != nil { change.write(FailureTable.settle(schedule.id)) }
         // Retries wait for a schedule that stands still, and end with one that is gone.
         if schedule.state == .deleted {
             change.write(RetryTable.hasten(schedule.id, at: now))
@@ -120,6 +122,7 @@ extension HeldSchedule {
         tell("resumed", by: origin)
         guard isOver else { return }
         change.write(NamespaceTable.giveBack(schedule.namespace))
+        if schedule.definition.after != nil { change.write(LinkTable.remove(of: schedule.id)) }
         change.audit(
             entry(
                 "exhausted", ScheduleView(schedule: schedule, timer: timer), before: nil, origin.options,

@@ -163,10 +163,12 @@ struct LedgerVerification: Sendable {
             let later = piece.to < now ? try await LedgerTable.later(of: id, from: piece.to, on: transaction) : []
             let window = LedgerCheck.Window(from: from, to: piece.to)
             var found = LedgerCheck.run(history, doubts: more ?? [], window: window, rows: rows, later: later)
-            if found.needDoubts, more == nil {
-                let known = try await self.doubts(about: history, in: transaction)
-                more = known
-                found = LedgerCheck.run(history, doubts: known, window: window, rows: rows, later: later)
+            let held: Set<ExecutionID> =
+                found.lasting.isEmpty ? [] : try await LedgerTable.held(among: found.lasting, on: transaction)
+            if found.needDoubts, more == nil { more = try await self.doubts(about: history, in: transaction) }
+            if found.needDoubts || !held.isEmpty {
+                found = LedgerCheck.run(
+                    history, doubts: more ?? [], held: held, window: window, rows: rows, later: later)
             }
             add(found, of: history.standing.schedule)
             self.rows += rows.count

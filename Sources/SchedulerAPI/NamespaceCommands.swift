@@ -34,17 +34,25 @@ struct NamespaceCommands: Sendable {
                     .conflictingFields, "/command_burst: \(message)",
                     details: [WireError.Detail(.root.appending("command_burst"), message)])
             }
+            guard after.limits.concurrency.count <= ConcurrencyLimits.mostKeys else {
+                throw WireError(.tooManyItems, "a namespace may name \(ConcurrencyLimits.mostKeys) concurrency keys")
+            }
+            let use = try await ConcurrencyTable.use(
+                of: wanted.description, limit: ConcurrencyUse.most, on: transaction)
             var change = Change()
             change.reply = { [after] writer in
                 writer.name("namespace")
                 writer.value(after, mostSchedules: most)
+                writer.concurrencyUse(ConcurrencyUse.lines(use, of: after.limits))
             }
             let note = entry(after, before: before, options, at: now)
             change.outlook = Outlook(after == before ? nil : note) { [session, after] in
                 try await LimitOutlook(after, mostSchedules: most, in: session).members
             }
             guard after != before else { return change }
+            try await ConcurrencyTable.lock(before.limits.changedKeys(to: after.limits, of: wanted), in: transaction)
             change.write(LimitTable.put(after.limits, of: wanted))
+            change.frees = patch.mayFree
             change.write(AuditTable.note(note))
             return change
         }
@@ -96,6 +104,8 @@ private struct LimitsPatch: Sendable {
     let commandBurst: Int64??
     let minIntervalMilliseconds: Int64??
     let maxPayloadBytes: Int64??
+    /// Nil inside takes all of them away; a key without places goes back to the usual ones.
+    let concurrency: [String: Int?]??
 
     init(_ body: inout BodyReader) {
         maxSchedules = body.patch("max_schedules") { $0.integer($1, in: 0...1_000_000_000) }
@@ -105,7 +115,11 @@ private struct LimitsPatch: Sendable {
             $0.milliseconds($1, seconds: 0.1...31_622_400)
         }
         maxPayloadBytes = body.patch("max_payload_bytes") { $0.integer($1, in: 1...Int64(Int32.max)) }
+        concurrency = body.patch("concurrency") { body, _ in body.concurrency() }
     }
+
+    /// Whether one that waits may have a place from now on.
+    var mayFree: Bool { concurrency != nil }
 
     func apply(to limits: inout NamespaceLimits) {
         if let maxSchedules { limits.maxSchedules = maxSchedules }
@@ -113,6 +127,11 @@ private struct LimitsPatch: Sendable {
         if let commandBurst { limits.commandBurst = commandBurst }
         if let minIntervalMilliseconds { limits.minIntervalMilliseconds = minIntervalMilliseconds }
         if let maxPayloadBytes { limits.maxPayloadBytes = maxPayloadBytes }
+        switch concurrency {
+        case .none: break
+        case .some(.none): limits.concurrency = [:]
+        case .some(.some(let keys)): for (key, places) in keys { limits.concurrency[key] = places }
+        }
     }
 }
 
@@ -161,6 +180,7 @@ extension JSONWriter {
                 writer.nullMember("min_interval_seconds")
             }
             writer.numberOrNull("max_payload_bytes", limits.maxPayloadBytes)
+            writer.concurrency(limits.concurrency)
         }
     }
 

@@ -51,11 +51,19 @@ extension ScheduleDefinitions {
         if definition.name != old.definition.name { try await expectUnfollowed(old, in: transaction) }
         if definition.after != old.definition.after || definition.name != old.definition.name {
             try await expectFollowable(held.schedule, in: transaction)
-            held.change.follow(held.schedule, insteadOf: old.definition)
+            // One that is over follows nobody, and has given its name free.
+            if old.state != .exhausted { held.change.follow(held.schedule, insteadOf: old.definition) }
         }
+        // Another target may be one that no freeze holds.
+        if definition.after != nil { held.change.write(ChainTable.goOn(held.schedule.id)) }
         try await move(&held, from: old, origin.now, in: transaction)
         held.timer.fireSequence += 1
         held.change.recalled = try await RecallTable.mark(held.schedule.id, in: transaction)
+        if definition.concurrencyKey != old.definition.concurrencyKey || definition.target != old.definition.target {
+            let limits = context.session.compiler.compile(held.schedule).limits
+            held.change.write(ConcurrencyTable.rename(limits.names, of: held.schedule.id))
+            held.change.frees = true
+        }
         let isBusy = try await BufferTable.isBusy(held.schedule.id, in: transaction)
         let isOver = !isBusy && held.endIfOver()
         let view = view(of: held, at: origin.now)
@@ -108,6 +116,7 @@ extension ScheduleDefinitions {
         else { throw limitReached(namespace) }
         held.schedule.state = .active
         held.timer.runCount = 0
+        held.change.followAgain(held.schedule)
     }
 
     /// An edit of the timing begins a new generation that is anchored at now and never fires backwards.
@@ -139,6 +148,7 @@ extension HeldSchedule {
         if change.mayBeOver { return false }
         schedule.state = schedule.definition.deleteWhenExhausted ? .deleted : .exhausted
         change.write(NamespaceTable.giveBack(schedule.namespace))
+        if schedule.definition.after != nil { change.write(LinkTable.remove(of: schedule.id)) }
         return true
     }
 }

@@ -15,6 +15,7 @@ struct StatusCommand: Sendable {
         let overdue: Int
         let claims: Int64
         let waiting: Int64
+        let concurrency: [ConcurrencyUse]
         let outbox: Int64
         let chain: AuditLink
         let states: [(state: String, count: Int64)]
@@ -50,6 +51,10 @@ struct StatusCommand: Sendable {
             overdue: try await TimerTable.countOverdue(at: now, on: connection),
             claims: try await ClaimTable.held(on: connection).claims,
             waiting: try await BufferTable.count(on: connection),
+            concurrency: try await ConcurrencyTable.use(limit: ConcurrencyUse.most, on: connection).map { use in
+                let rules = session.compiler.targetRules
+                return ConcurrencyUse(use, places: use.names.target.flatMap { rules.places(ofLimit: $0) })
+            },
             outbox: try await AuditTable.pending(on: connection),
             chain: try await AuditChainTable.ends(on: connection).head,
             states: try await ScheduleTable.counts(on: connection),
@@ -84,6 +89,7 @@ struct StatusCommand: Sendable {
         writer.member("overdue", stored.overdue)
         writer.member("claims", stored.claims)
         writer.member("waiting", stored.waiting)
+        writer.concurrencyUse(stored.concurrency)
         writer.member("outbox_pending", stored.outbox)
         writer.member("commands_cursor", ifPresent: stored.cursor)
         writer.link("audit", stored.chain)

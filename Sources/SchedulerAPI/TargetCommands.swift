@@ -199,6 +199,7 @@ extension BodyReader {
         }
         let delivery = targetDelivery()
         let most = integer("max_payload_bytes", in: 1...Int64(Int32.max))
+        let mostInFlight = integer("max_in_flight", in: ConcurrencyLimits.range)
         var schema: [UInt8]?
         if let value = value("payload_schema") {
             schema = Array(value.bytes)
@@ -216,7 +217,7 @@ extension BodyReader {
         guard problems.count == before, let scope else { return nil }
         return TargetEntry(
             namespace: scope.namespace, subject: scope.subject, delivery: delivery, maxPayloadBytes: most.map(Int.init),
-            payloadSchema: schema, createdAt: now, createdBy: options.actor)
+            payloadSchema: schema, maxInFlight: mostInFlight.map(Int.init), createdAt: now, createdBy: options.actor)
     }
 
     private static func isReserved(_ subject: String, _ ownPrefix: String) -> Bool {
@@ -255,6 +256,7 @@ extension JSONWriter {
         object { writer in
             writer.rule(
                 entry.namespace, entry.subject, delivery: entry.delivery, maxPayloadBytes: entry.maxPayloadBytes)
+            writer.member("max_in_flight", ifPresent: entry.maxInFlight)
             if let schema = entry.payloadSchema { writer.member("payload_schema", raw: schema) }
             writer.member("source", "command")
             writer.member("created_at", entry.createdAt.rfc3339)
@@ -284,6 +286,7 @@ extension JSONWriter {
                         writer.rule(
                             rule.namespace, rule.subject, delivery: rule.delivery.map(\.rawValue).sorted(),
                             maxPayloadBytes: rule.maxPayloadBytes)
+                        writer.member("max_in_flight", ifPresent: rule.maxInFlight)
                         if let schema = rule.payloadSchema { writer.member("payload_schema", raw: schema.text) }
                         writer.member("source", "file")
                     }

@@ -10,8 +10,12 @@ package enum DispatchOutcome: Hashable, Sendable {
     case answered(WorkerAnswer)
     /// A stream took a request and acknowledged it: no worker answers there.
     case answeredByStream
+    /// Something else than a stream acknowledged a publish to one: a service took it.
+    case answeredByService
     /// A definite no: the words say why. Fatal where the message itself is refused: each further attempt would be too.
     case refused(String, isFatal: Bool = false)
+    /// The server forbids the subject. It says so of the subject, not of one message: others on it may have arrived before.
+    case notPermitted
     /// Nobody answered for the subject: on a stream target, an election or a missing stream. Nobody has it.
     case noResponders
     /// No answer in time; it may have arrived.
@@ -25,6 +29,14 @@ package enum DispatchOutcome: Hashable, Sendable {
 
     /// Whether a copy may be with the target though nobody says so.
     package var mayHaveArrived: Bool { self == .timedOut || self == .connectionLost }
+
+    /// Whether it is a no to the copy that was sent.
+    fileprivate var isRefusal: Bool {
+        switch self {
+        case .refused, .notPermitted, .answeredByService, .answeredByStream: true
+        case .acknowledged, .flushed, .answered, .noResponders, .timedOut, .connectionLost, .notSent, .withheld: false
+        }
+    }
 }
 
 /// What a schedule says about its dispatches.
@@ -45,6 +57,9 @@ package struct DispatchRule: Hashable, Sendable {
     /// A copy that may have arrived is not followed by another: nobody would drop it, and once is the most.
     package var forbidsSecondCopy: Bool { guarantee == .atMostOnce && delivery != .jetstream }
 
+    /// As it holds for an execution that was opened when nothing was tracked: its target's words are no outcome.
+    package var untracked: DispatchRule { DispatchRule(delivery: delivery, guarantee: guarantee, completion: .none) }
+
     /// Whether a target's silence is waited out with the same attempt, in the ``RetryLane``. Where the reply is the
     /// outcome, its absence is one too.
     package var waitsForSilent: Bool { delivery == .jetstream || (delivery == .request && completion != .reply) }
@@ -61,16 +76,27 @@ package struct DispatchDecision: Sendable {
         case unsent
     }
 
-    package static func decide(_ outcome: DispatchOutcome, under rule: DispatchRule) -> Action {
+    /// - Parameter hasUnknownCopy: an earlier publish of the attempt may have arrived though nobody says so.
+    package static func decide(
+        _ outcome: DispatchOutcome, under rule: DispatchRule, hasUnknownCopy: Bool = false
+    ) -> Action {
         if outcome.mayHaveArrived, rule.forbidsSecondCopy { return .ended(.uncertain) }
+        // A no to this copy says nothing of the other one, and what is refused may be followed by another attempt.
+        if hasUnknownCopy, rule.guarantee == .atMostOnce, outcome.isRefusal { return .ended(.uncertain) }
         switch outcome {
         case .acknowledged, .flushed: return .ended(.delivered)
         case .answered(let answer): return .ended(rule.completion == .reply ? answer.end : .delivered)
         // Sent again, it would be stored again.
         case .answeredByStream:
             return .ended(.refused(AttemptFailure(reason: DispatchEnd.targetIsAStream, isFatal: true)))
+        // It may have done its work by now, and would do it again. Beside a stream it may stand in its answer's way.
+        case .answeredByService:
+            return .ended(.refused(AttemptFailure(reason: DispatchEnd.targetIsAService, isFatal: true)))
         case .refused(let why, let isFatal):
             return .ended(.refused(AttemptFailure(reason: why, isFatal: isFatal)))
+        case .notPermitted:
+            let isFatal = rule.guarantee == .atMostOnce
+            return .ended(.refused(AttemptFailure(reason: DispatchEnd.notPermitted, isFatal: isFatal)))
         case .noResponders:
             guard rule.delivery == .request else { return .silent }
             return .ended(.refused(AttemptFailure(reason: DispatchEnd.noResponders)))

@@ -32,7 +32,10 @@ package enum DispatchEnd: Hashable, Sendable {
     package static let uncertainWord = "uncertain"
     /// The words of ``refused(_:)``.
     package static let noResponders = "no_responders"
+    package static let notPermitted = "the server permits this user no publish on the subject"
     package static let targetIsAStream = "target_is_a_stream"
+    package static let targetIsAService =
+        "target_is_a_service: the answer is no stream's acknowledgement, something else took the subject"
 
     /// What happened to the execution, in order.
     /// - Parameter fence: the attempt's.

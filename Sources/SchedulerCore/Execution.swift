@@ -35,6 +35,8 @@ package struct Execution: Hashable, Sendable {
     package var retryOf: ExecutionID?
     /// The execution whose end made this one.
     package var causedBy: ExecutionID?
+    /// Of the command that asked for it, where that one had any.
+    package var trace: TraceContext?
 
     package var isOver: Bool { state.isTerminal(tracked: isTracked) }
 

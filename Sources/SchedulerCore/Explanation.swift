@@ -202,6 +202,14 @@ extension Explanation {
         say(
             "It waits since \(waiting.since.rfc3339), under overlap_policy \(definition.overlapPolicy.rawValue): "
                 + "\(waiting.open) executions are open, max_in_flight is \(definition.maxInFlight), and \(ahead).")
+        for limit in waiting.limits {
+            let full = limit.open >= limit.places ? "All" : "\(limit.open)"
+            let others = limit.open - limit.holders.count
+            var holders = limit.holders
+            if others > 0 { holders.append("\(others) more") }
+            let held = holders.isEmpty ? "" : ": \(holders.joined(separator: ", "))"
+            say("\(full) of \(limit.places) places of \(limit.name) are held, \(limit.waiting) wait for one\(held).")
+        }
     }
 
     private mutating func tell(_ row: Execution, _ facts: ExplanationFacts) {
@@ -263,7 +271,9 @@ extension Explanation {
             guard let change, change.action == "invalidated" else { return "the schedule could not be fired then" }
             return "the schedule was invalid from \(change.at.rfc3339) on\(by(change))"
         case .window: return "a calendar, an execution window or a freeze leaves it out"
-        case .overlap: return "as many executions were open as max_in_flight allows, and overlap_policy let it not wait"
+        case .overlap:
+            return
+                "as many executions were open, or waited, as max_in_flight allows, and overlap_policy let it not wait"
         case nil: return "see its row"
         }
     }

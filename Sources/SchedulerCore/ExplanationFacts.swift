@@ -48,11 +48,35 @@ package struct ExplanationFacts: Sendable {
         /// How many wait before it.
         package let ahead: Int
         package let open: Int
+        package let limits: [SharedLimit]
 
-        package init(since: Instant, ahead: Int, open: Int) {
+        package init(since: Instant, ahead: Int, open: Int, limits: [SharedLimit] = []) {
             self.since = since
             self.ahead = ahead
             self.open = open
+            self.limits = limits
+        }
+    }
+
+    /// A limit that the schedule shares with others.
+    package struct SharedLimit: Hashable, Sendable {
+        /// Holders that are named.
+        package static let mostHolders = 5
+
+        /// In words.
+        package let name: String
+        package let places: Int
+        package let open: Int
+        package let waiting: Int
+        /// Those of the schedule's namespace, the longest first; no namespace learns of another's.
+        package let holders: [String]
+
+        package init(name: String, places: Int, open: Int, waiting: Int, holders: [String]) {
+            self.name = name
+            self.places = places
+            self.open = open
+            self.waiting = waiting
+            self.holders = holders
         }
     }
 

@@ -9,6 +9,8 @@ package struct NamespaceLimits: Hashable, Sendable {
     /// The shortest time between two occurrences of one schedule.
     package var minIntervalMilliseconds: Int64?
     package var maxPayloadBytes: Int64?
+    /// Executions that are open at once by their `concurrency_key`; 1 for a key that is not named.
+    package var concurrency: [String: Int] = [:]
 
     package init() {}
 

@@ -176,6 +176,8 @@ package struct ScheduleDefinition: Hashable, Sendable {
     package var heartbeatTimeoutSeconds: Double?
     package var overlapPolicy = OverlapPolicy.skip
     package var maxInFlight: Int32 = 1
+    /// Shares its places with other schedules of the namespace that say the same.
+    package var concurrencyKey: String?
     package var misfire = MisfireRule()
     package var retry = RetryRule()
     package var pauseAfterFailures: Int32?
@@ -286,7 +288,8 @@ package struct Timer: Hashable, Sendable {
     /// When the next occurrence is due, spread included; nil where none is to come.
     package var nextFireAt: Instant?
     /// The nominal instant of the first occurrence that is not accounted for: of a paused schedule, and of one whose
-    /// calendars, windows or freezes move what is due.
+    /// calendars, windows or freezes move what is due. Of a schedule that messages drive, whose timer is put off, what it
+    /// was set to.
     package var resumeFrom: Instant?
     /// Counts attempts, and all other steps that events are ordered by: the fence.
     package var fireSequence: Int64

@@ -11,18 +11,21 @@ package struct TargetEntry: Hashable, Sendable {
     package let maxPayloadBytes: Int?
     /// A JSON Schema's text.
     package let payloadSchema: [UInt8]?
+    /// Tracked executions that are open at once.
+    package let maxInFlight: Int?
     package let createdAt: Instant
     package let createdBy: String?
 
     package init(
         namespace: Namespace?, subject: SubjectPattern, delivery: [String], maxPayloadBytes: Int?,
-        payloadSchema: [UInt8]?, createdAt: Instant, createdBy: String?
+        payloadSchema: [UInt8]?, maxInFlight: Int? = nil, createdAt: Instant, createdBy: String?
     ) {
         self.namespace = namespace
         self.subject = subject
         self.delivery = delivery
         self.maxPayloadBytes = maxPayloadBytes
         self.payloadSchema = payloadSchema
+        self.maxInFlight = maxInFlight
         self.createdAt = createdAt
         self.createdBy = createdBy
     }
@@ -33,6 +36,7 @@ package struct TargetEntry: Hashable, Sendable {
         var rule = TargetRule(
             namespace: namespace, subject: subject, delivery: Set(delivery.compactMap(Delivery.init(rawValue:))),
             maxPayloadBytes: maxPayloadBytes)
+        rule.maxInFlight = maxInFlight
         guard let payloadSchema else { return rule }
         guard let schema = try? CompiledSchema(payloadSchema) else { return nil }
         rule.payloadSchema = schema
@@ -43,6 +47,7 @@ package struct TargetEntry: Hashable, Sendable {
     package func says(_ other: TargetEntry) -> Bool {
         namespace == other.namespace && subject == other.subject && delivery == other.delivery
             && maxPayloadBytes == other.maxPayloadBytes && payloadSchema == other.payloadSchema
+            && maxInFlight == other.maxInFlight
     }
 }
 

@@ -20,6 +20,8 @@ package struct TargetRule: Hashable, Sendable {
     package let maxPayloadBytes: Int?
     /// What a payload must satisfy; nil where any JSON does.
     package var payloadSchema: CompiledSchema?
+    /// Tracked executions that are open on its subject at once, of all schedules; nil for no bound.
+    package var maxInFlight: Int?
 
     package init(namespace: Namespace?, subject: SubjectPattern, delivery: Set<Delivery>, maxPayloadBytes: Int?) {
         self.namespace = namespace

@@ -6,6 +6,7 @@ import SchedulerCore
 import SchedulerStore
 import SchedulerWire
 import ServiceLifecycle
+package import ServiceMetrics
 import Synchronization
 import ZoneData
 
@@ -17,6 +18,7 @@ package final class Engine: Service {
     private let zones: ZoneWatch
     private let targets: TargetsWatch
     package let limits = LimitBoard()
+    package let meters: ServiceMeters
     private let logger: Logger
     private let clock = PostgresClock()
     private let current = Mutex<Session?>(nil)
@@ -28,13 +30,14 @@ package final class Engine: Service {
 
     package init(
         configuration: EngineConfiguration, links: Session.Links, compiler: ScheduleCompiler, zones: ZoneWatch,
-        targets: TargetsWatch = TargetsWatch(), logger: Logger
+        targets: TargetsWatch = TargetsWatch(), meters: ServiceMeters = ServiceMeters(), logger: Logger
     ) {
         self.configuration = configuration
         self.links = links
         self.compiler = compiler
         self.zones = zones
         self.targets = targets
+        self.meters = meters
         self.logger = logger
     }
 
@@ -56,8 +59,8 @@ package final class Engine: Service {
 
     /// Why this instance is not ready; empty when it is.
     package func faults() -> [String] {
-        guard let session else { return [fault.withLock { $0 } ?? "the instance is joining"] }
-        return session.faults() + (submittedFault.withLock { $0 }.map { [$0] } ?? [])
+        guard let session else { return links.faults + [fault.withLock { $0 } ?? "the instance is joining"] }
+        return links.faults + session.faults() + (submittedFault.withLock { $0 }.map { [$0] } ?? [])
     }
 
     /// Says why submitted commands are not taken; nil while they are. - Returns: whether that is news.
@@ -68,6 +71,17 @@ package final class Engine: Service {
             return known != fault
         }
     }
+
+    /// How often this process's connections to NATS came up again.
+    package var reconnects: UInt64 {
+        [links.prompt, links.gathered, links.serving, links.leases].reduce(0) { sum, link in
+            let counters = link.counters
+            return sum + counters.reconnects + counters.rebuilds
+        }
+    }
+
+    /// The release of the zone data in use; nil where the folder names none.
+    package var zoneRelease: String? { zones.database.version }
 
     package func run() async throws {
         await withGracefulShutdownHandler {
@@ -103,7 +117,7 @@ package final class Engine: Service {
         let instance = InstanceID(.version7(at: PostgresClock.machineNow(), random: &random))
         let session = try Session(
             instance, configuration: configuration, links: links, clock: clock, compiler: compiler, zones: zones,
-            rules: (targets, limits), bucket: bucket, draining: draining, logger: logger)
+            rules: (targets, limits), bucket: bucket, draining: draining, meters: meters, logger: logger)
         do {
             try await session.join()
             tellStart(session)

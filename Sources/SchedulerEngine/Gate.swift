@@ -67,7 +67,9 @@ package final class Gate: Sendable {
         if !clock.isSet {
             refusals.append("PostgreSQL's clock is not known yet")
         } else {
-            if now - clock.lastAnswer > Self.silence { refusals.append("PostgreSQL does not answer") }
+            if now - clock.lastAnswer > Self.silence {
+                refusals.append("PostgreSQL does not answer" + (clock.fault.map { ": \($0)" } ?? ""))
+            }
             let skew = clock.skewMilliseconds()
             if abs(skew) > PostgresClock.mostSkewMilliseconds {
                 refusals.append("this machine's clock is \(skew) ms off PostgreSQL's: claims stop beyond 2000 ms")

@@ -1,6 +1,9 @@
 import KeyValueLock
+import Logging
 package import NATSClient
 import PostgresClient
+package import SchedulerCore
+import ServiceMetrics
 
 /// A role that this instance holds: one job that one instance does at a time.
 package struct Role: Sendable {
@@ -29,11 +32,27 @@ extension Session {
     package func holding(
         role name: String, waitingUpTo limit: Duration, _ job: @escaping @Sendable (Role) async throws -> Void
     ) async throws -> Bool {
-        try await roleLock.withLock(name, waitingUpTo: limit) { try await job(Role($0)) } != nil
+        let meters = meters
+        do {
+            let done: Void? = try await roleLock.withLock(name, waitingUpTo: limit) { token in
+                meters.lock(.acquired)
+                try await job(Role(token))
+            }
+            if done == nil, !Task.isCancelled { meters.lock(.conflict) }
+            return done != nil
+        } catch let error as NATSError where error.code == .conflict {
+            meters.lock(.timedOut)
+            throw error
+        }
     }
 
     package var commandsStream: CommandsStream {
         CommandsStream(serving, names: configuration.names, replicas: configuration.streamReplicas)
+    }
+
+    /// Logs that a command asked for an execution, for who follows one of the two to the other.
+    package func noteAsked(for execution: ExecutionID) {
+        logger.debug("an execution was asked for", metadata: ["execution_id": "\(execution)"])
     }
 
     /// The connection that serves commands.

@@ -69,6 +69,7 @@ extension Session {
                                 payload: Array(Self.revoked.utf8), timeout: limit)
                         }
                     } catch {
+                        self.endIfUnsettled(error)
                         // It is asked again while something is open.
                         self.logger.debug(
                             "a recall was not answered", metadata: ["member": "\(claimant)", "error": "\(error)"])

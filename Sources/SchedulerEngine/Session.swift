@@ -6,6 +6,7 @@ import Recurrence
 package import SchedulerCore
 import SchedulerStore
 import SchedulerWire
+import ServiceMetrics
 import Synchronization
 
 /// One incarnation of this process as a member: its row, its lease, its sessions with PostgreSQL, and the loops that
@@ -28,7 +29,9 @@ package final class Session: Sendable {
     package let chained = Wakeup()
     /// Schedules that listen may be others.
     let listening = Wakeup()
-    let absences = AbsenceBoard()
+    let listeningBoard = ListeningBoard()
+    package let cancellations = CancellationLine()
+    let (hearing, doubts) = (HearingBoard(), DoubtQueue())
     package let pool: PostgresPool
     /// For lists and counts, which may take long.
     package let lists: PostgresPool
@@ -43,9 +46,12 @@ package final class Session: Sendable {
     package let membership: Membership
     let connections: SessionConnections
     let serving: NATSConnection
+    let meters: ServiceMeters
     let logger: Logger
     let gate: Gate
     let leaving = Flag()
+    /// What this incarnation did is unknown: it ends.
+    let ending = IncarnationEnd()
     /// The process is asked to go.
     let draining: Flag
     /// The lock under which single jobs run.
@@ -72,7 +78,7 @@ package final class Session: Sendable {
     init(
         _ instance: InstanceID, configuration: EngineConfiguration, links: Links, clock: PostgresClock,
         compiler: ScheduleCompiler, zones: ZoneWatch, rules: (targets: TargetsWatch, limits: LimitBoard),
-        bucket: KeyValueBucket, draining: Flag, logger: Logger
+        bucket: KeyValueBucket, draining: Flag, meters: ServiceMeters, logger: Logger
     ) throws {
         self.instance = instance
         self.configuration = configuration
@@ -81,6 +87,7 @@ package final class Session: Sendable {
         self.zones = zones
         (targetsWatch, limits) = rules
         self.draining = draining
+        self.meters = meters
         self.logger = logger
         serving = links.serving
         connections = try SessionConnections(configuration.postgres, of: instance)
@@ -90,27 +97,28 @@ package final class Session: Sendable {
         let records = RecordQueue(batch: configuration.batch)
         let teller = try EventTeller(
             names: configuration.names, connection: links.gathered, timeout: configuration.acknowledgementTimeout,
-            onSettle: { records.settledMore() })
+            meters: meters, onSettle: { records.settledMore() })
         let publisher = try Publisher(
             configuration: Publisher.Configuration(configuration), prompt: links.prompt, gathered: links.gathered,
-            clock: clock, trust: trust, onEnd: { records.add($0) })
+            clock: clock, trust: trust, onEnd: { records.add($0) }, onDoubt: { [doubts] in doubts.add($0) })
         recorder = Recorder(
             instance: instance, names: configuration.names, queue: records, clock: clock, publisher: publisher,
             teller: teller, unended: unended, chained: chained,
             onFault: { logger.warning("a record failed, and is tried again", metadata: ["error": "\($0)"]) })
         let membership = try Membership(
             instance: instance, configuration: configuration, bucket: bucket, trust: trust, clock: clock,
-            logger: logger)
+            meters: meters, logger: logger)
         let gate = Gate(
             configuration: configuration, clock: clock, trust: trust, publisher: publisher, records: records,
             teller: teller, membership: membership)
         claimer = Claimer(
             instance: instance, configuration: configuration, clock: clock, compiler: compiler,
-            absences: absences, gate: { gate.claim() }, load: { publisher.lateLoad }, unended: unended, logger: logger,
-            onWaiting: { [placesChanged] in placesChanged.signal() },
+            listening: listeningBoard, gate: { gate.claim() }, load: { publisher.lateLoad }, unended: unended,
+            logger: logger, onWaiting: { [placesChanged] in placesChanged.signal() },
             deliver: { fires, skipped in
                 publisher.admit(fires)
                 teller.owe(skipped)
+                meters.misfired(Misfires.count(fires, skipped))
             })
         rescuer = Rescuer(
             instance: instance, names: configuration.names, clock: clock, compiler: compiler, logger: logger
@@ -119,8 +127,8 @@ package final class Session: Sendable {
             teller.owe(events)
         }
         recaller = Recaller(
-            instance: instance, clock: clock, compiler: compiler, publisher: publisher, records: records,
-            teller: teller)
+            instance: instance, names: configuration.names, clock: clock, compiler: compiler, publisher: publisher,
+            records: records, teller: teller)
         self.records = records
         let control = connections.upkeep
         roleLock = KeyValueLock(
@@ -133,7 +141,7 @@ package final class Session: Sendable {
     }
 
     /// Why this instance is not ready; empty when it is.
-    package func faults() -> [String] { gate.faults() }
+    package func faults() -> [String] { gate.faults() + (hearing.fault.map { [$0] } ?? []) }
 }
 
 // MARK: - Life
@@ -198,11 +206,14 @@ extension Session {
                 group.addTask { try await Reaper(session: self).run() }
                 group.addTask { try await ExhaustionKeeper(session: self).run() }
                 group.addTask { try await BufferKeeper(session: self).run() }
+                group.addTask { await Canceller(session: self).run() }
                 group.addTask { try await AuditSealer(session: self).run() }
                 group.addTask { try await ReportIntake(session: self).run() }
+                group.addTask { await SecondLook(session: self).run() }
                 group.addTask { try await EventKeeper(session: self).run() }
                 group.addTask { await self.answerRecalls(requests) }
                 group.addTask { try await self.leaveWhenAsked() }
+                group.addTask { try await self.ending.wait() }
                 // The first to throw ends all: `waitForAll` would wait for the others first.
                 while try await group.next() != nil {}
             }
@@ -258,36 +269,6 @@ extension Session {
         let (total, silent) = publisher.load
         return total.count - silent.count + teller.owedCount + records.count
     }
-
-    private func answerRecalls(_ requests: NATSSubscription) async {
-        await withTaskCancellationHandler {
-            for await request in requests { await answerRecall(request) }
-        } onCancel: {
-            requests.cancel()
-        }
-    }
-
-    private func answerRecall(_ request: NATSMessage) async {
-        let text = String(decoding: request.payload, as: UTF8.self)
-        var answer = "{}"
-        do {
-            if text == Self.drain {
-                draining.signal()
-            } else if let cancellation = Cancellation(text) {
-                answer = cancel(cancellation).rawValue
-            } else if text == Self.frozen {
-                try await pool.withConnection { try await self.recaller.recallFrozen(on: $0) }
-            } else if text == Self.revoked {
-                try await recallRevoked()
-            } else if let schedule = ScheduleID(text: text) {
-                try await pool.withConnection { try await self.recaller.recall(schedule, on: $0) }
-            }
-        } catch {
-            logger.warning("a recall failed", metadata: ["of": "\(text)", "error": "\(error)"])
-        }
-        guard let reply = request.reply, let subject = try? Subject(reply) else { return }
-        _ = try? serving.publish(subject, payload: Array(answer.utf8))
-    }
 }
 
 // MARK: - What commands need
@@ -298,83 +279,6 @@ extension Session {
         claimer.hint()
         guard let subject = try? Subject(configuration.names.hint) else { return }
         _ = try? serving.publish(subject, payload: [UInt8]())
-    }
-
-    /// Asks claimants to give back what they hold of a schedule, and waits until they have.
-    package func recall(_ schedule: ScheduleID, from claimants: Set<InstanceID>, within limit: Duration) async {
-        await withDiscardingTaskGroup { group in
-            for claimant in claimants {
-                group.addTask { await self.recall(schedule, from: claimant, within: limit) }
-            }
-        }
-    }
-
-    /// What a recall names in place of a schedule: everything that a freeze holds.
-    private static let frozen = "frozen"
-
-    /// Asks claimants to give back what freezes hold by now.
-    package func recallFrozen(from claimants: Set<InstanceID>, within limit: Duration) async {
-        await withDiscardingTaskGroup { group in
-            for claimant in claimants {
-                group.addTask {
-                    do {
-                        if claimant == self.instance {
-                            try await self.pool.withConnection { try await self.recaller.recallFrozen(on: $0) }
-                        } else {
-                            _ = try await self.serving.request(
-                                try Subject(self.configuration.names.recall(of: claimant)),
-                                payload: Array(Self.frozen.utf8), timeout: limit)
-                        }
-                    } catch {
-                        // It is asked again while something is open.
-                        self.logger.debug(
-                            "a recall was not answered", metadata: ["member": "\(claimant)", "error": "\(error)"])
-                    }
-                }
-            }
-        }
-    }
-
-    /// What asks a member to go.
-    private static let drain = "drain"
-
-    /// Asks another member to go. - Returns: whether it has heard.
-    package func requestDrain(of member: InstanceID, within limit: Duration) async -> Bool {
-        guard let subject = try? Subject(configuration.names.recall(of: member)) else { return false }
-        let reply = try? await serving.request(subject, payload: Array(Self.drain.utf8), timeout: limit)
-        return reply != nil
-    }
-
-    /// Asks the claimant of an execution to give it up, if it has not handed it to NATS.
-    /// - Returns: what it said; nil where it did not answer.
-    package func cancel(
-        _ cancellation: Cancellation, at claimant: InstanceID, within limit: Duration
-    ) async -> Cancellation.Answer? {
-        if claimant == instance { return cancel(cancellation) }
-        guard let subject = try? Subject(configuration.names.recall(of: claimant)) else { return nil }
-        let reply = try? await serving.request(subject, payload: Array(cancellation.text.utf8), timeout: limit)
-        return reply.flatMap { Cancellation.Answer(rawValue: String(decoding: $0.payload, as: UTF8.self)) }
-    }
-
-    private func cancel(_ cancellation: Cancellation) -> Cancellation.Answer {
-        let answer = publisher.cancel(cancellation)
-        if answer == .cancelled { records.hurry() }
-        return answer
-    }
-
-    private func recall(_ schedule: ScheduleID, from claimant: InstanceID, within limit: Duration) async {
-        do {
-            if claimant == instance {
-                try await pool.withConnection { try await self.recaller.recall(schedule, on: $0) }
-            } else {
-                _ = try await serving.request(
-                    try Subject(configuration.names.recall(of: claimant)), payload: Array(schedule.description.utf8),
-                    timeout: limit)
-            }
-        } catch {
-            // Whatever was not given back is named in the reply.
-            logger.debug("a recall was not answered", metadata: ["member": "\(claimant)", "error": "\(error)"])
-        }
     }
 
     /// Makes the streams that are missing; for when events find none.

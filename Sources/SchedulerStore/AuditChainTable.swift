@@ -37,22 +37,16 @@ package enum AuditChainTable {
     /// Nobody waits for another sealer: it does the work.
     static let lockStatement = Statement(
         "audit_chain_lock",
-        "SELECT head_seq, head_hash FROM scheduler.audit_chain FOR UPDATE SKIP LOCKED")
+        "SELECT head_seq, head_hash FROM scheduler.lock_audit_chain()")
     /// Index `audit_log_unsealed`. An entry with a lower id that commits later is found by the next look.
     static let unsealedStatement = Statement(
         "audit_unsealed",
         "SELECT \(covered) FROM scheduler.audit_log a WHERE sealed_seq IS NULL ORDER BY a.id LIMIT $1",
         types: [.int64])
+    /// Entries that somebody else sealed, and a head that moved, fail it.
     static let sealStatement = Statement(
-        "audit_seal",
-        """
-        UPDATE scheduler.audit_log a SET sealed_seq = u.seq, hash = u.hash, sealed_at = $1
-        FROM unnest($2::bigint[], $3::bigint[], $4::bytea[]) AS u (id, seq, hash)
-        WHERE a.id = u.id AND a.sealed_seq IS NULL
-        """, types: [.timestamptz])
-    static let advanceStatement = Statement(
-        "audit_chain_advance", "UPDATE scheduler.audit_chain SET head_seq = $1, head_hash = $2",
-        types: [.int64, .bytea])
+        "audit_seal", "SELECT scheduler.seal_audit($1, $2, $3, $4)",
+        types: [.timestamptz, .int64, .int64Array, .byteaArray])
 
     /// Seals one page of what is committed and unsealed, by its ids.
     ///
@@ -68,8 +62,8 @@ package enum AuditChainTable {
             var head = AuditLink(sequence: try row.int64(0), hash: try row.bytes(1))
             let rows = try await transaction.query(unsealedStatement, [.int64(Int64(page))])
             guard rows.count > 0 else { return nil }
+            let first = head.sequence + 1
             var ids: [Int64] = []
-            var sequences: [Int64] = []
             var hashes: [[UInt8]] = []
             for row in rows {
                 let columns = try columns(of: row)
@@ -80,14 +74,11 @@ package enum AuditChainTable {
                     throw PostgresError(.decoding, "expected an entry's id, got '\(columns[0] ?? "NULL")'")
                 }
                 ids.append(id)
-                sequences.append(head.sequence)
                 hashes.append(head.hash)
             }
             try await transaction.commit(with: [
                 sealStatement(
-                    .instant(now), PostgresValue.int64s(ids), PostgresValue.int64s(sequences),
-                    PostgresValue.byteses(hashes)),
-                advanceStatement(.int64(head.sequence), .bytes(head.hash)),
+                    .instant(now), .int64(first), PostgresValue.int64s(ids), PostgresValue.byteses(hashes))
             ])
             return (ids.count, head)
         }
@@ -169,22 +160,7 @@ package enum AuditChainTable {
     /// Along the chain, from its beginning: what is old goes, up to the first that stays, and the last hash that goes
     /// is kept as the anchor. An entry whose event is owed stays, and so does what comes after it.
     static let forgetStatement = Statement(
-        "audit_forget",
-        """
-        WITH chain AS MATERIALIZED (SELECT 1 FROM scheduler.audit_chain FOR UPDATE),
-        oldest AS MATERIALIZED (
-            SELECT a.id, a.sealed_seq, a.hash, a.at < $1
-                AND NOT EXISTS (SELECT 1 FROM scheduler.outbox o WHERE o.audit_id = a.id) AS goes
-            FROM scheduler.audit_log a, chain WHERE a.sealed_seq IS NOT NULL ORDER BY a.sealed_seq LIMIT $2),
-        old AS MATERIALIZED (
-            SELECT id, sealed_seq, hash FROM oldest
-            WHERE sealed_seq < coalesce((SELECT min(sealed_seq) FROM oldest WHERE NOT goes), 9223372036854775807)),
-        gone AS (DELETE FROM scheduler.audit_log a USING old WHERE a.id = old.id RETURNING a.id),
-        anchored AS (
-            UPDATE scheduler.audit_chain SET anchor_seq = l.sealed_seq, anchor_hash = l.hash
-            FROM (SELECT sealed_seq, hash FROM old ORDER BY sealed_seq DESC LIMIT 1) l)
-        SELECT count(*) FROM gone
-        """, types: [.timestamptz, .int64])
+        "audit_forget", "SELECT scheduler.forget_audit($1, $2)", types: [.timestamptz, .int64])
 
     /// Drops one page of entries older than the retention. - Returns: how many.
     package static func forget(

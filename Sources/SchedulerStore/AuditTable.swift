@@ -20,6 +20,8 @@ package struct AuditEntry: Sendable {
     package var requestID: String?
     package var before: [UInt8]?
     package var after: [UInt8]?
+    /// Of the command that made the change.
+    package var trace = Correlation.current.trace
 
     /// What the event of a submitted command tells beside the rest.
     package var outcome: [UInt8]? {
@@ -68,19 +70,21 @@ package enum AuditTable {
         """
         WITH entry AS (
             INSERT INTO scheduler.audit_log
-                (at, schedule_id, fence, version, namespace, name, action, actor, reason, request_id, before, after)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING id, at)
+                (at, schedule_id, fence, version, namespace, name, action, actor, reason, request_id, before, after,
+                 trace)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING id, at)
         INSERT INTO scheduler.outbox (audit_id, at) SELECT id, at FROM entry RETURNING audit_id
         """,
         types: [
-            .timestamptz, .uuid, .int64, .int64, .text, .text, .text, .text, .text, .text, .json, .json,
+            .timestamptz, .uuid, .int64, .int64, .text, .text, .text, .text, .text, .text, .json, .json, .text,
         ])
 
     package static func insert(_ entry: AuditEntry) -> Call {
         insertStatement(
             .instant(entry.at), .optional(entry.schedule) { .id($0) }, .int64(entry.fence), .int64(entry.version),
             .text(entry.namespace), .text(entry.name), .text(entry.action), .text(entry.actor), .text(entry.reason),
-            .text(entry.requestID), .optional(entry.before) { .json($0) }, .optional(entry.after) { .json($0) })
+            .text(entry.requestID), .optional(entry.before) { .json($0) }, .optional(entry.after) { .json($0) },
+            .text(entry.trace?.text))
     }
 
     static let noteStatement = Statement(
@@ -106,7 +110,7 @@ package enum AuditTable {
         "outbox_owed",
         """
         SELECT a.id, a.at, a.schedule_id, a.fence, a.version, a.namespace, a.name, a.action, a.actor, a.reason,
-            a.request_id, CASE WHEN a.action IN ('command_accepted', 'command_rejected') THEN a.after END
+            a.request_id, CASE WHEN a.action IN ('command_accepted', 'command_rejected') THEN a.after END, a.trace
         FROM scheduler.outbox o JOIN scheduler.audit_log a ON a.id = o.audit_id
         WHERE o.at <= $1 AND NOT (o.audit_id = ANY ($3::bigint[]))
         ORDER BY o.audit_id LIMIT $2
@@ -130,6 +134,7 @@ package enum AuditTable {
             entry.reason = try row.textOrNil(9)
             entry.requestID = try row.textOrNil(10)
             entry.after = try row.jsonOrNil(11)
+            entry.trace = try row.textOrNil(12).flatMap { TraceContext(text: $0) }
             return (try row.int64(0), entry)
         }
     }

@@ -50,7 +50,7 @@ package enum BackupTable {
     /// A row is there for its count of schedules too.
     private static let hasLimits = """
         (n.max_schedules IS NOT NULL OR n.commands_per_second IS NOT NULL OR n.min_interval_ms IS NOT NULL
-            OR n.max_payload_bytes IS NOT NULL)
+            OR n.max_payload_bytes IS NOT NULL OR n.concurrency IS NOT NULL)
         """
 
     static let namespacesStatement = Statement(

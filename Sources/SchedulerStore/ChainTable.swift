@@ -84,6 +84,38 @@ package enum ChainTable {
         _ = try await runner.query(putOffStatement, [.id(turn.upstream), .id(turn.follower), .instant(until)])
     }
 
+    static let holdStatement = Statement(
+        "chains_hold",
+        """
+        WITH holding AS (SELECT FROM scheduler.freezes WHERE id = $3 AND until_at >= $2 FOR SHARE)
+        UPDATE scheduler.ended_upstreams u SET not_before = $2
+        FROM holding, (SELECT execution_id, downstream FROM scheduler.ended_upstreams
+              WHERE downstream = $1 AND not_before < $2 FOR UPDATE SKIP LOCKED) w
+        WHERE u.execution_id = w.execution_id AND u.downstream = w.downstream
+        """, types: [.uuid, .timestamptz, .uuid])
+
+    /// Lets all turns of a follower wait, together, while a freeze holds it; what somebody takes at this moment is left
+    /// to him. A change of the freeze comes before, and nothing waits for what it was; or it comes behind, and lets them
+    /// go on (``goOn(_:)``).
+    package static func hold(
+        _ follower: ScheduleID, until: Instant, by freeze: FreezeID, on runner: some StatementRunner
+    ) async throws {
+        _ = try await runner.query(holdStatement, [.id(follower), .instant(until), .uuid(freeze.uuid)])
+    }
+
+    static let goOnStatement = Statement(
+        "chains_go_on",
+        """
+        UPDATE scheduler.ended_upstreams u SET not_before = u.ended_at
+        FROM (SELECT execution_id, downstream FROM scheduler.ended_upstreams
+              WHERE not_before > ended_at AND ($1::uuid IS NULL OR downstream = $1) FOR UPDATE SKIP LOCKED) w
+        WHERE u.execution_id = w.execution_id AND u.downstream = w.downstream
+        """, types: [.uuid])
+
+    /// What holds followers may hold them no longer: the turns that wait are looked at now.
+    /// - Parameter follower: only its; nil for those of all.
+    package static func goOn(_ follower: ScheduleID? = nil) -> Call { goOnStatement(.optional(follower) { .id($0) }) }
+
     static let arriveStatement = Statement(
         "arrivals_arrive",
         """

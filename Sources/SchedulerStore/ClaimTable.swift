@@ -9,6 +9,9 @@ package enum ClaimTable {
         package let uuid: UUIDValue
 
         package init(_ uuid: UUIDValue) { self.uuid = uuid }
+
+        /// Names a second row of the same transaction.
+        package var beside: ClaimID { ClaimID(UUIDValue(high: uuid.high, low: uuid.low ^ 1)) }
     }
 
     static let insertStatement = Statement(
@@ -18,7 +21,8 @@ package enum ClaimTable {
         VALUES ($1, $2, $3, $4, $5, $6)
         """, types: [.uuid, .uuid, .timestamptz, .uuid, .uuidArray, .bool])
 
-    /// - Parameter isCommanded: a command opened them for times that may be long past.
+    /// - Parameter isCommanded: they are of times that may be long past: of a backfill, of a further attempt, or of what
+    ///   waited for long (``Occurrence/liesFarBack(at:)``).
     package static func insert(
         _ id: ClaimID, by instance: InstanceID, at now: Instant, executions: [ExecutionID], isCommanded: Bool = false
     ) -> Call {
@@ -27,8 +31,9 @@ package enum ClaimTable {
             .uuid(executions.min()?.uuid ?? .lowest(at: now)), .ids(executions), .bool(isCommanded))
     }
 
-    /// Nothing that is open lies before this id, but what commands opened for past times: an expression for the
-    /// statements that look for open executions. The journal is as small as what is in flight. Index `claims_own`.
+    /// Nothing that is open lies before this id, but what ``commandedOpen`` finds: an expression for the statements that
+    /// look for open executions of a schedule, in the days' partitions from there on. The journal is as small as what is
+    /// in flight. Index `claims_own`.
     static let openFrom = """
         coalesce((SELECT c.oldest FROM scheduler.claims c WHERE NOT c.commanded ORDER BY c.oldest LIMIT 1),
             'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
@@ -40,11 +45,14 @@ package enum ClaimTable {
             'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
         """
 
-    /// The open executions `e` that commands opened for past times, found from the journal. Index `claims_commanded`.
+    /// The open executions `e` of times that may be long past, found from the journal. Index `claims_commanded`.
     static let commandedOpen = """
         scheduler.claims c CROSS JOIN LATERAL unnest(c.executions) AS x (id)
             JOIN scheduler.executions e ON e.id = x.id AND e.state = 'claimed' AND c.commanded
         """
+
+    /// Of those the ones that a schedule has still to do: not what somebody asked for.
+    static let isOwn = "e.origin NOT IN ('backfill', 'retry')"
 
     static let deleteStatement = Statement(
         "claims_delete", "DELETE FROM scheduler.claims WHERE id = ANY ($1::uuid[])", types: [.uuidArray])
@@ -90,9 +98,10 @@ package enum ClaimTable {
     static let adoptExecutionsStatement = Statement(
         "executions_adopt",
         """
-        UPDATE scheduler.executions SET claimed_by = $2
-        WHERE id = ANY ($1::uuid[]) AND state = 'claimed' AND claimed_by = $3
-        RETURNING id
+        UPDATE scheduler.executions e SET claimed_by = $2
+        WHERE e.id = ANY ($1::uuid[]) AND e.state = 'claimed' AND e.claimed_by = $3
+            AND NOT EXISTS (SELECT FROM scheduler.runs r WHERE r.execution_id = e.id AND r.cancelling)
+        RETURNING e.id
         """, types: [.uuidArray, .uuid, .uuid])
 
     /// Puts a claim under another instance.
@@ -101,7 +110,8 @@ package enum ClaimTable {
     }
 
     /// Puts what is claimed by one instance under another. An execution that was opened again is named by two claims: it
-    /// goes with the first that is taken over, and what a living instance holds goes with none.
+    /// goes with the first that is taken over, and what a living instance holds goes with none. What is being cancelled is
+    /// left to its deadline: nobody sends it again.
     /// - Returns: what went over.
     package static func adopt(
         _ executions: [ExecutionID], from owner: InstanceID, by instance: InstanceID,

@@ -164,10 +164,26 @@ package enum EventTable {
         return (try row.int64(0), try row.int64(1), try row.instantOrNil(2))
     }
 
+    static let burstStatement = Statement(
+        "events_burst",
+        """
+        SELECT id, due_at, messages FROM scheduler.event_inbox
+        WHERE schedule_id = $1 AND generation = $2 ORDER BY due_at DESC, id DESC LIMIT 1
+        """, types: [.uuid, .int32])
+
+    /// The latest burst that waits. Index `event_inbox_due`, backwards; the caller holds the timer.
+    /// - Returns: its row, when it is due, and how many messages it stands for.
+    package static func burst(
+        of timer: Timer, in transaction: PostgresTransaction
+    ) async throws -> (row: Int64, dueAt: Instant, messages: Int64)? {
+        let rows = try await transaction.query(burstStatement, [.id(timer.schedule), .int32(timer.generation)])
+        return try rows.first.map { (try $0.int64(0), try $0.instant(1), try $0.int64(2)) }
+    }
+
     static let clearStatement = Statement(
         "events_clear", "DELETE FROM scheduler.event_inbox WHERE schedule_id = $1", types: [.uuid])
 
-    /// Nothing waits any longer: of a burst that goes on, or of a timing that is no more.
+    /// Nothing waits any longer: it is of a timing that is no more.
     package static func clear(_ id: ScheduleID) -> Call { clearStatement(.id(id)) }
 
     static let knownStatement = Statement(
@@ -185,12 +201,60 @@ package enum EventTable {
     }
 
     static let wakeStatement = Statement(
-        "timers_wake", "UPDATE scheduler.timers SET next_fire_at = $2 WHERE schedule_id = $1",
-        types: [.uuid, .timestamptz])
+        "timers_wake",
+        "UPDATE scheduler.timers SET next_fire_at = $2, resume_from = NULL, put_off = $3 WHERE schedule_id = $1",
+        types: [.uuid, .timestamptz, .bool])
 
     /// Sets when the timer is looked at. The caller holds it, and it does not stand still.
-    package static func wake(_ id: ScheduleID, at instant: Instant) -> Call {
-        wakeStatement(.id(id), .instant(instant))
+    /// - Parameter isPutOff: no claim takes it ahead of its time.
+    package static func wake(_ id: ScheduleID, at instant: Instant, isPutOff: Bool = false) -> Call {
+        wakeStatement(.id(id), .instant(instant), .bool(isPutOff))
+    }
+
+    // MARK: Timers that are put off
+
+    /// In the order of their ids, and without waiting for anybody: who holds one looks at it himself.
+    static let lookAgainStatement = Statement(
+        "timers_look_again",
+        """
+        WITH waiting AS (
+            SELECT t.schedule_id FROM unnest($1::uuid[], $2::timestamptz[]) AS u (schedule_id, since)
+                JOIN scheduler.timers t USING (schedule_id)
+            WHERE t.put_off AND t.resume_from = u.since AND t.next_fire_at > $3
+            ORDER BY t.schedule_id FOR UPDATE OF t SKIP LOCKED)
+        UPDATE scheduler.timers t SET next_fire_at = $3 FROM waiting w WHERE t.schedule_id = w.schedule_id
+        """, types: [.uuidArray, .timestamptzArray, .timestamptz])
+
+    /// Claims look at these now, as far as they still stand where they stood when they were put off.
+    package static func lookAgain(
+        _ timers: [(id: ScheduleID, since: Instant)], at now: Instant, on runner: some StatementRunner
+    ) async throws {
+        let values: [PostgresValue] = [.uuids(timers, \.id.uuid), .instants(timers, \.since), .instant(now)]
+        _ = try await runner.query(lookAgainStatement, values)
+    }
+
+    /// Counts as a claim does (`BufferTable.occupancies`), but without the timers' locks: the claim decides.
+    static let lookForPlacesStatement = Statement(
+        "timers_look_for_places",
+        """
+        WITH free AS (
+            SELECT t.schedule_id FROM scheduler.timers t JOIN scheduler.schedules s ON s.id = t.schedule_id
+            WHERE t.schedule_id = ANY ($1::uuid[]) AND t.put_off AND t.resume_from IS NOT NULL AND t.next_fire_at > $2
+                AND (s.completion = 'none' OR s.overlap_policy = 'allow' OR s.max_in_flight >
+                    (SELECT count(*) FROM scheduler.runs r WHERE r.schedule_id = s.id AND r.tracked)
+                    + (SELECT count(*) FROM scheduler.buffered b WHERE b.schedule_id = s.id))
+                AND (SELECT count(*) FROM scheduler.buffered b WHERE b.schedule_id = s.id) < \(OverlapRule.mostBuffered)
+            ORDER BY t.schedule_id FOR UPDATE OF t SKIP LOCKED)
+        UPDATE scheduler.timers t SET next_fire_at = $2 FROM free f WHERE t.schedule_id = f.schedule_id
+        RETURNING t.schedule_id
+        """, types: [.uuidArray, .timestamptz])
+
+    /// Claims look now at those of these that were put off for want of a place, and may have one.
+    /// - Returns: those.
+    package static func lookForPlaces(
+        of ids: [ScheduleID], at now: Instant, on runner: some StatementRunner
+    ) async throws -> [ScheduleID] {
+        try await runner.query(lookForPlacesStatement, [.ids(ids), .instant(now)]).map { try $0.scheduleID(0) }
     }
 
     // MARK: Absences
@@ -198,8 +262,9 @@ package enum EventTable {
     static let postponeStatement = Statement(
         "timers_postpone",
         """
-        UPDATE scheduler.timers SET next_fire_at = $3
-        WHERE schedule_id = $1 AND generation = $2 AND (next_fire_at < $3 OR next_fire_at = $4)
+        UPDATE scheduler.timers SET next_fire_at = $3, resume_from = NULL, put_off = false
+        WHERE schedule_id = $1 AND generation = $2 AND next_fire_at IS NOT NULL
+            AND (coalesce(resume_from, next_fire_at) < $3 OR next_fire_at = $4)
         """, types: [.uuid, .int32, .timestamptz, .timestamptz])
 
     /// A message came: the schedule's deadline is later now. Of two instances that heard one each the later one counts,

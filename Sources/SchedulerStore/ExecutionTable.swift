@@ -62,6 +62,15 @@ package enum ExecutionTable {
         setPayloadStatement(.id(id), .json(payload))
     }
 
+    static let setTraceStatement = Statement(
+        "executions_set_trace", "UPDATE scheduler.executions SET trace = $2 WHERE id = ANY ($1::uuid[])",
+        types: [.uuidArray, .text])
+
+    /// Says which trace executions belong to.
+    package static func setTrace(_ trace: TraceContext, of ids: [ExecutionID]) -> Call {
+        setTraceStatement(.ids(ids), .text(trace.text))
+    }
+
     static let payloadStatement = Statement(
         "executions_payload", "SELECT payload FROM scheduler.executions WHERE id = $1", types: [.uuid], isReadOnly: true
     )
@@ -170,12 +179,12 @@ package enum ExecutionTable {
     }
 
     /// How many columns ``columns`` names: where what a statement adds begins.
-    static let columnCount = 29
+    static let columnCount = 30
     static let columns = """
         e.id, e.schedule_id, e.scheduled_for, e.due_at, e.state, e.reason, e.outcome, e.last_outcome, e.origin,
         e.trigger, e.generation, e.schedule_version, e.attempt, e.fence, e.missed_count, e.ordinal, e.claimed_by,
         e.claimed_at, e.fired_at, e.finished_at, e.range_from, e.range_count, e.ack_stream, e.ack_sequence, e.recalled, e.retry_of,
-        e.tracked, e.started_at, e.caused_by
+        e.tracked, e.started_at, e.caused_by, e.trace
         """
 
     static func execution(of row: PostgresRow) throws(PostgresError) -> Execution {
@@ -201,6 +210,7 @@ package enum ExecutionTable {
         execution.isTracked = try row.bool(26)
         execution.startedAt = try row.instantOrNil(27)
         if !row.isNull(28) { execution.causedBy = try row.executionID(28) }
+        execution.trace = try row.textOrNil(29).flatMap { TraceContext(text: $0) }
         return execution
     }
 }

@@ -9,8 +9,10 @@ package enum ExhaustionTable {
     private static func openLookup(where isAsked: String = "") -> String {
         """
         LEFT JOIN LATERAL (
-            SELECT 1 AS found FROM scheduler.executions e
-            WHERE \(isAsked)e.schedule_id = s.id AND e.id >= \(ClaimTable.openFrom) AND e.state = 'claimed'
+            (SELECT 1 AS found FROM scheduler.executions e
+             WHERE \(isAsked)e.schedule_id = s.id AND e.id >= \(ClaimTable.openFrom) AND e.state = 'claimed' LIMIT 1)
+            UNION ALL (SELECT 1 FROM \(ClaimTable.commandedOpen)
+                       WHERE \(isAsked)e.schedule_id = s.id AND \(ClaimTable.isOwn) LIMIT 1)
             LIMIT 1) claimed ON true
         LEFT JOIN LATERAL (
             SELECT 1 AS found FROM scheduler.runs r WHERE r.schedule_id = s.id
@@ -21,7 +23,8 @@ package enum ExhaustionTable {
     /// Exhausts those of $1 that are active, have no timer to come and no open execution; with `delete_when_exhausted`
     /// they are deleted. One statement, so that the record transaction gains no round trip by it.
     ///
-    /// An open execution keeps the schedule active until it ends. Namespaces are locked in the order of their names: two
+    /// An open execution keeps the schedule active until it ends. What is over follows nobody any more: its links go with
+    /// it, after the namespaces' locks, as everybody takes them. Namespaces are locked in the order of their names: two
     /// of these at once, each with schedules of several, would wait for each other otherwise.
     private static func exhaust(_ name: String, where isAsked: String) -> Statement {
         Statement(
@@ -36,7 +39,7 @@ package enum ExhaustionTable {
                 UPDATE scheduler.schedules s
                 SET state = CASE WHEN s.delete_when_exhausted THEN 'deleted' ELSE 'exhausted' END, ended_at = $2
                 FROM candidate WHERE s.id = candidate.id
-                RETURNING s.id, s.namespace, s.name, s.version, s.state),
+                RETURNING s.id, s.namespace, s.name, s.version, s.state, s.after IS NOT NULL AS follows),
             fenced AS (
                 UPDATE scheduler.timers t SET fire_seq = t.fire_seq + 1 FROM ended WHERE t.schedule_id = ended.id
                 RETURNING t.schedule_id, t.fire_seq, ended.version, ended.namespace, ended.name),
@@ -46,7 +49,13 @@ package enum ExhaustionTable {
                 ORDER BY n.namespace FOR UPDATE OF n),
             counted AS (
                 UPDATE scheduler.namespaces n SET schedule_count = greatest(0, n.schedule_count - l.number)
-                FROM locked l WHERE n.namespace = l.namespace),
+                FROM locked l WHERE n.namespace = l.namespace
+                RETURNING 1),
+            following AS MATERIALIZED (
+                SELECT id FROM ended WHERE follows AND (SELECT count(*) FROM counted) >= 0),
+            unlinked AS (DELETE FROM scheduler.links l USING following f WHERE l.downstream = f.id),
+            unarrived AS (DELETE FROM scheduler.arrivals a USING following f WHERE a.downstream = f.id),
+            untold AS (DELETE FROM scheduler.ended_upstreams u USING following f WHERE u.downstream = f.id),
             entry AS (
                 INSERT INTO scheduler.audit_log (at, schedule_id, fence, version, namespace, name, action)
                 SELECT $2, f.schedule_id, f.fire_seq, f.version, f.namespace, f.name, 'exhausted' FROM fenced f

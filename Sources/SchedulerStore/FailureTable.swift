@@ -60,6 +60,13 @@ package enum FailureTable {
     static let settleStatement = Statement(
         "schedules_settle_failing", "DELETE FROM scheduler.failing_schedules WHERE schedule_id = $1", types: [.uuid])
 
-    /// It is paused, or there is nothing to pause.
+    /// There is nothing to pause any more: it is changed, and its failures count anew from there. The caller holds the
+    /// timer, so a note stands either before that, and goes, or is of failures since.
     package static func settle(_ id: ScheduleID) -> Call { settleStatement(.id(id)) }
+
+    /// Takes a note, once; the caller holds the timer. - Returns: false where somebody was quicker: another instance, or
+    /// whoever changed the schedule.
+    package static func take(_ id: ScheduleID, in transaction: PostgresTransaction) async throws -> Bool {
+        try await transaction.query(settleStatement, [.id(id)]).affected > 0
+    }
 }

@@ -42,7 +42,7 @@ package enum FreezeTable {
         ])
     static let epochStatement = Statement("freezes_epoch", "UPDATE scheduler.freeze_epoch SET epoch = epoch + 1")
 
-    /// Writes one; every claim that begins after the commit knows it.
+    /// Writes one; every claim that begins after the commit knows it. Followers that a freeze keeps waiting are looked at.
     package static func put(_ freeze: Freeze) -> [Call] {
         [
             putStatement(
@@ -50,7 +50,7 @@ package enum FreezeTable {
                 .instant(freeze.from), .instant(freeze.until), .text(freeze.mode.rawValue),
                 .float8(freeze.releasePerSecond), .text(freeze.reason), .text(freeze.actor),
                 .instant(freeze.createdAt)),
-            epochStatement(),
+            epochStatement(), ChainTable.goOn(),
         ]
     }
 
@@ -82,13 +82,17 @@ package enum FreezeTable {
     }
 
     /// Index `timers_due`. Turns keep their distances; who waits for something within the freeze is looked at now. More
-    /// than what the freeze holds may be moved: that is looked at too, and goes back to its time.
+    /// than what the freeze holds may be moved: that is looked at too, and goes back to its time. Messages that wait have
+    /// no occurrence that their timer could stand at; who listens is few (index `schedules_listening`).
     static let advanceStatement = Statement(
         "freezes_advance_release",
         """
         WITH waiting AS (
             SELECT t.schedule_id FROM scheduler.timers t, scheduler.freezes f
-            WHERE f.id = $1 AND t.resume_from IS NOT NULL AND t.next_fire_at > $3
+            WHERE f.id = $1 AND t.next_fire_at > $3
+                AND (t.resume_from IS NOT NULL OR t.schedule_id IN (
+                    SELECT id FROM scheduler.schedules
+                    WHERE schedule_type IN ('event', 'absence') AND state = 'active' AND schedule_type = 'event'))
                 AND t.next_fire_at <= $2 + make_interval(secs => (f.held + 1) / f.release_per_second)
             ORDER BY t.schedule_id FOR UPDATE OF t)
         UPDATE scheduler.timers t
@@ -101,26 +105,42 @@ package enum FreezeTable {
         advanceStatement(.uuid(id.uuid), .instant(until), .instant(now))
     }
 
-    static let claimantsStatement = Statement(
+    static let claimantsStatement = claimants(
         "freezes_claimants",
-        """
-        SELECT DISTINCT e.claimed_by, s.namespace, s.target_command
-        FROM scheduler.executions e JOIN scheduler.schedules s ON s.id = e.schedule_id
-        WHERE e.id >= \(ClaimTable.openFrom) AND e.state = 'claimed' AND e.origin = 'time'
-            AND e.attempt = 1
-            AND e.due_at >= $1 AND e.due_at < $2 AND ($3::text IS NULL OR s.namespace = $3)
-        """, types: [.timestamptz, .timestamptz, .text], isReadOnly: true)
+        of: "scheduler.executions e", where: "e.id >= \(ClaimTable.openFrom) AND e.state = 'claimed'")
+    static let commandedClaimantsStatement = claimants(
+        "freezes_claimants_commanded", of: ClaimTable.commandedOpen, where: "true")
+
+    /// What was due before, and has not gone out, would go out at any moment from $4 on. What was asked for by name is not
+    /// held (`ClaimedKind`).
+    private static func claimants(_ name: String, of executions: String, where isOpen: String) -> Statement {
+        Statement(
+            name,
+            """
+            SELECT DISTINCT e.claimed_by, s.namespace, s.target_command
+            FROM \(executions) JOIN scheduler.schedules s ON s.id = e.schedule_id
+            WHERE \(isOpen) AND e.claimed_by IS NOT NULL
+                AND (e.attempt > 1 OR e.origin IN ('time', 'event', 'after'))
+                AND greatest(e.due_at, $4) >= $1 AND greatest(e.due_at, $4) < $2
+                AND ($3::text IS NULL OR s.namespace = $3)
+            """, types: [.timestamptz, .timestamptz, .text, .timestamptz], isReadOnly: true)
+    }
 
     /// Who has claimed what a freeze holds.
     package static func claimants(
-        of freeze: Freeze, on runner: some StatementRunner
+        of freeze: Freeze, at now: Instant, on runner: some StatementRunner
     ) async throws -> Set<InstanceID> {
-        let rows = try await runner.query(
-            claimantsStatement,
-            [.instant(freeze.from), .instant(freeze.until), .text(freeze.namespace?.description)])
         var claimants: Set<InstanceID> = []
-        for row in rows where freeze.concerns(namespace: try row.text(1), target: try row.text(2)) {
-            claimants.insert(try row.instanceID(0))
+        for statement in [claimantsStatement, commandedClaimantsStatement] {
+            let rows = try await runner.query(
+                statement,
+                [
+                    .instant(freeze.from), .instant(freeze.until), .text(freeze.namespace?.description),
+                    .instant(now),
+                ])
+            for row in rows where freeze.concerns(namespace: try row.text(1), target: try row.text(2)) {
+                claimants.insert(try row.instanceID(0))
+            }
         }
         return claimants
     }

@@ -150,6 +150,22 @@ extension LedgerTable {
         ).map { try row(of: $0) }
     }
 
+    /// Index `claims_commanded`: as much as commands have open.
+    static let heldStatement = Statement(
+        "ledger_held",
+        """
+        SELECT x.id FROM scheduler.claims c JOIN scheduler.instances i ON i.id = c.instance AND i.fenced_at IS NULL
+            CROSS JOIN LATERAL unnest(c.executions) AS x (id)
+        WHERE c.commanded AND x.id = ANY ($1::uuid[])
+        """, types: [.uuidArray], isReadOnly: true)
+
+    /// Those of these that commands opened, and that a living instance has in hand.
+    package static func held(
+        among ids: [ExecutionID], on runner: some StatementRunner
+    ) async throws -> Set<ExecutionID> {
+        Set(try await runner.query(heldStatement, [.ids(ids)]).map { try $0.executionID(0) })
+    }
+
     private static func row(of row: PostgresRow) throws(PostgresError) -> LedgerRow {
         // What waits for a place waits for as long as that takes.
         var openUntil = try row.instantOrNil(8)

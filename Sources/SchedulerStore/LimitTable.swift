@@ -1,10 +1,11 @@
+import JSONText
 package import PostgresClient
 package import SchedulerCore
 
 /// The limits of namespaces, beside their counts of schedules.
 package enum LimitTable {
     static let columns =
-        "n.max_schedules, n.commands_per_second, n.command_burst, n.min_interval_ms, n.max_payload_bytes"
+        "n.max_schedules, n.commands_per_second, n.command_burst, n.min_interval_ms, n.max_payload_bytes, n.concurrency::json"
 
     /// A namespace as admins see it.
     package struct View: Hashable, Sendable {
@@ -59,19 +60,21 @@ package enum LimitTable {
         "limits_put",
         """
         INSERT INTO scheduler.namespaces (namespace, schedule_count, max_schedules, commands_per_second, command_burst,
-            min_interval_ms, max_payload_bytes)
-        VALUES ($1, 0, $2, $3, $4, $5, $6)
+            min_interval_ms, max_payload_bytes, concurrency)
+        VALUES ($1, 0, $2, $3, $4, $5, $6, $7::json::jsonb)
         ON CONFLICT (namespace) DO UPDATE SET max_schedules = excluded.max_schedules,
             commands_per_second = excluded.commands_per_second, command_burst = excluded.command_burst,
-            min_interval_ms = excluded.min_interval_ms, max_payload_bytes = excluded.max_payload_bytes
-        """, types: [.text, .int64, .float8, .int64, .int64, .int64])
+            min_interval_ms = excluded.min_interval_ms, max_payload_bytes = excluded.max_payload_bytes,
+            concurrency = excluded.concurrency
+        """, types: [.text, .int64, .float8, .int64, .int64, .int64, .json])
     static let growStatement = Statement("rules_epoch_limits", "UPDATE scheduler.rules_epoch SET limits = limits + 1")
 
     package static func put(_ limits: NamespaceLimits, of namespace: Namespace) -> [Call] {
         [
             putStatement(
                 .text(namespace.description), .int64(limits.maxSchedules), .float8(limits.commandsPerSecond),
-                .int64(limits.commandBurst), .int64(limits.minIntervalMilliseconds), .int64(limits.maxPayloadBytes)),
+                .int64(limits.commandBurst), .int64(limits.minIntervalMilliseconds), .int64(limits.maxPayloadBytes),
+                limits.concurrency.isEmpty ? .null : .json(text(limits.concurrency))),
             growStatement(),
         ]
     }
@@ -101,6 +104,25 @@ package enum LimitTable {
         limits.commandBurst = try row.int64OrNil(first + 4)
         limits.minIntervalMilliseconds = try row.int64OrNil(first + 5)
         limits.maxPayloadBytes = try row.int64OrNil(first + 6)
+        if let text = try row.jsonOrNil(first + 7) { limits.concurrency = try places(text) }
         return View(namespace: namespace, schedules: try row.int64(first + 1), limits: limits)
+    }
+
+    private static func text(_ concurrency: [String: Int]) -> [UInt8] {
+        var writer = JSONWriter(capacity: 256)
+        writer.object { writer in
+            for (key, places) in concurrency {
+                writer.name(dynamic: key)
+                writer.value(places)
+            }
+        }
+        return writer.bytes
+    }
+
+    private static func places(_ text: [UInt8]) throws(PostgresError) -> [String: Int] {
+        guard let value = try? JSONValue.parse(text) else {
+            throw PostgresError(.decoding, "the concurrency of a namespace is no JSON")
+        }
+        return value.members.reduce(into: [:]) { $0[$1.name] = $1.value.int64.map { Int($0) } }
     }
 }

@@ -12,7 +12,7 @@ package enum PartitionTable {
 
     /// A claim waits for 100 ms at most because of it: the function bounds its own waits for locks.
     static let ensureStatement = Statement(
-        "partitions_ensure", "SELECT scheduler.ensure_executions_partition($1)", types: [.timestamptz])
+        "partitions_ensure", "SELECT scheduler.make_executions_day($1)", types: [.timestamptz])
 
     /// Makes the partitions of these days that are missing; each in a transaction of its own.
     /// - Parameter offsets: days from today's, which is 0.
@@ -74,7 +74,7 @@ package enum PartitionTable {
     }
 
     static let dropStatement = Statement(
-        "partitions_drop", "SELECT scheduler.drop_executions_partition($1)", types: [.timestamptz])
+        "partitions_drop", "SELECT scheduler.drop_executions_day($1)", types: [.timestamptz])
 
     /// What ``drop(before:on:)`` did.
     package struct Dropped: Hashable, Sendable {
@@ -104,20 +104,14 @@ package enum PartitionTable {
     /// Rows of the default partition that belong to no day that is kept, oldest first along its key; nothing that the
     /// journal of claims still needs, and nothing that is open.
     static let clearDefaultStatement = Statement(
-        "partitions_clear_default",
-        """
-        DELETE FROM scheduler.executions_default WHERE id IN (
-            SELECT id FROM scheduler.executions_default WHERE id < least($1, \(ClaimTable.allOpenFrom))
-                AND NOT EXISTS (SELECT FROM scheduler.runs r WHERE r.execution_id = executions_default.id)
-            ORDER BY id LIMIT $2)
-        """, types: [.uuid, .int64])
+        "partitions_clear_default", "SELECT scheduler.clear_executions_default($1, $2)", types: [.uuid, .int64])
 
     /// Clears one page of what lies before `instant` outside of the days' partitions. - Returns: how many rows.
     package static func clearDefault(
         before instant: Instant, page: Int = RetentionPage.size, on runner: some StatementRunner
     ) async throws -> Int {
         let values: [PostgresValue] = [.uuid(.lowest(at: instant)), .int64(Int64(page))]
-        return try await runner.query(clearDefaultStatement, values).affected
+        return Int(try await runner.query(clearDefaultStatement, values).first?.int64(0) ?? 0)
     }
 
     package static func dayStart(of instant: Instant) -> Instant {

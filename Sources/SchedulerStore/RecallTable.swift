@@ -60,30 +60,17 @@ package enum RecallTable {
         """
         DELETE FROM scheduler.executions
         WHERE id = ANY ($1::uuid[]) AND state = 'claimed' AND claimed_by = $2
-        RETURNING id, scheduled_for, due_at, generation, origin, ordinal, payload
+        RETURNING id, payload
         """, types: [.uuidArray, .uuid])
 
-    /// A row that was given back: the occurrence is as if nobody had claimed it.
-    package struct GivenBack: Hashable, Sendable {
-        package let id: ExecutionID
-        package let scheduledFor: Instant
-        package let dueAt: Instant
-        package let generation: Int32
-        package let origin: Origin
-        package let ordinal: Int64
-        package let payload: [UInt8]?
-    }
-
+    /// Deletes rows of what was never claimed.
+    /// - Returns: those that were there, each with what it would have sent in place of its schedule's payload.
     package static func giveBack(
-        _ ids: [ExecutionID], of instance: InstanceID, in transaction: PostgresTransaction
-    ) async throws -> [GivenBack] {
-        var given: [GivenBack] = []
+        _ ids: some Collection<ExecutionID>, of instance: InstanceID, in transaction: PostgresTransaction
+    ) async throws -> [ExecutionID: [UInt8]?] {
+        var given: [ExecutionID: [UInt8]?] = [:]
         for row in try await transaction.query(giveBackStatement, [.ids(ids), .id(instance)]) {
-            given.append(
-                GivenBack(
-                    id: try row.executionID(0), scheduledFor: try row.instant(1), dueAt: try row.instant(2),
-                    generation: try row.int32(3), origin: try row.choice(4), ordinal: try row.int64(5),
-                    payload: try row.jsonOrNil(6)))
+            given.updateValue(try row.jsonOrNil(1), forKey: try row.executionID(0))
         }
         return given
     }
@@ -99,7 +86,8 @@ package enum RecallTable {
     /// Keeps what was taken back under a schedule's new version: its time did not change, so neither timer nor counter
     /// moves. - Returns: what this instance still holds.
     package static func refresh(
-        _ ids: [ExecutionID], of instance: InstanceID, version: Int64, in transaction: PostgresTransaction
+        _ ids: some Collection<ExecutionID>, of instance: InstanceID, version: Int64,
+        in transaction: PostgresTransaction
     ) async throws -> Set<ExecutionID> {
         var kept: Set<ExecutionID> = []
         for row in try await transaction.query(refreshStatement, [.ids(ids), .id(instance), .int64(version)]) {
@@ -127,11 +115,13 @@ package enum RecallTable {
         """
         SELECT EXISTS (SELECT 1 FROM scheduler.executions
                        WHERE schedule_id = $1 AND id >= \(ClaimTable.openFrom) AND state = 'claimed')
+            OR EXISTS (SELECT 1 FROM \(ClaimTable.commandedOpen)
+                       WHERE e.schedule_id = $1 AND \(ClaimTable.isOwn))
             OR EXISTS (SELECT 1 FROM scheduler.runs WHERE schedule_id = $1)
         """, types: [.uuid], isReadOnly: true)
 
-    /// Whether anything of a schedule is open: claimed for its own time, with its worker, or waiting for a retry. What commands opened for past times counts for nothing that
-    /// it still has to do.
+    /// Whether anything of a schedule is open: claimed, with its worker, or waiting for a retry. What commands opened for
+    /// past times counts for nothing that it still has to do.
     package static func isOpen(
         _ schedule: ScheduleID, in transaction: PostgresTransaction
     ) async throws -> Bool {

@@ -10,6 +10,13 @@ package enum ReportTable {
         package let namespace: String
         /// Of the schedule.
         package let version: Int64
+
+        package init(execution: Execution, name: String, namespace: String, version: Int64) {
+            self.execution = execution
+            self.name = name
+            self.namespace = namespace
+            self.version = version
+        }
     }
 
     static let findStatement = Statement(

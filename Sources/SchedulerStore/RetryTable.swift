@@ -4,24 +4,37 @@ package import SchedulerCore
 
 /// Deadlines of lives as the reaper meets them, and retries that wait for their schedule.
 package enum RetryTable {
-    /// What is due, earliest first: retries a little ahead, so that they go out at their time; or none of them. Index
-    /// `runs_due`.
+    /// What is due, earliest first. A bound that is null takes none of its kind. Index `runs_due`.
     static let dueStatement = Statement(
         "runs_due",
         """
-        SELECT r.execution_id, r.schedule_id FROM scheduler.runs r
-        WHERE r.deadline_at <= greatest($1, $2)
-            AND r.deadline_at <= CASE WHEN r.deadline = 'retry' THEN $2 ELSE $1 END
-        ORDER BY r.deadline_at LIMIT $3
-        """, types: [.timestamptz, .timestamptz, .int64], isReadOnly: true)
+        SELECT r.execution_id, r.schedule_id, r.deadline_at FROM scheduler.runs r
+        WHERE r.deadline_at <= greatest($1, $2, $3)
+            AND r.deadline_at <= CASE r.deadline WHEN 'retry' THEN $1 WHEN 'cancel' THEN $2 ELSE $3 END
+        ORDER BY r.deadline_at LIMIT $4
+        """, types: [.timestamptz, .timestamptz, .timestamptz, .int64], isReadOnly: true)
 
-    /// Executions with a deadline that has come. Nothing is locked.
-    /// - Parameter retries: retries that are due by then are taken; nil for none.
+    /// A deadline that has come.
+    package struct Due: Sendable {
+        package let id: ExecutionID
+        package let schedule: ScheduleID
+        package let at: Instant
+    }
+
+    /// Executions whose deadline has come. Nothing is locked.
+    /// - Parameters:
+    ///   - retries: retries that are due by then are taken; nil for none.
+    ///   - cancellations: the same of workers that were asked to stop.
+    ///   - workers: the same of those that begin, give signs of life, or end.
     package static func due(
-        at now: Instant, retriesThrough retries: Instant?, limit: Int, on runner: some StatementRunner
-    ) async throws -> [(id: ExecutionID, schedule: ScheduleID)] {
-        let values: [PostgresValue] = [.instant(now), .instant(retries), .int64(Int64(limit))]
-        return try await runner.query(dueStatement, values).map { (try $0.executionID(0), try $0.scheduleID(1)) }
+        retries: Instant?, cancellations: Instant?, workers: Instant?, limit: Int, on runner: some StatementRunner
+    ) async throws -> [Due] {
+        let values: [PostgresValue] = [
+            .instant(retries), .instant(cancellations), .instant(workers), .int64(Int64(limit)),
+        ]
+        return try await runner.query(dueStatement, values).map {
+            Due(id: try $0.executionID(0), schedule: try $0.scheduleID(1), at: try $0.instant(2))
+        }
     }
 
     static let statesStatement = Statement(

@@ -95,20 +95,21 @@ package enum RevocationTable {
     static let claimedStatement = Statement(
         "executions_of_target",
         """
-        SELECT e.id, e.schedule_id, e.claimed_by, e.origin <> 'manual', s.namespace, s.target_command
+        SELECT e.id, e.schedule_id, e.claimed_by, \(canEnd), s.namespace, s.target_command
         FROM scheduler.executions e JOIN scheduler.schedules s ON s.id = e.schedule_id
         WHERE e.id >= \(ClaimTable.openFrom) AND e.state = 'claimed' AND e.claimed_by IS NOT NULL
             AND \(isOfTarget)
-        ORDER BY (e.origin = 'manual'), e.id LIMIT $4
+        ORDER BY NOT \(canEnd), e.id LIMIT $4
         """, types: [.text, .text, .text, .int64], isReadOnly: true)
     static let commandedStatement = Statement(
         "executions_of_target_commanded",
         """
-        SELECT e.id, e.schedule_id, e.claimed_by, e.attempt = 1, s.namespace, s.target_command
+        SELECT e.id, e.schedule_id, e.claimed_by, \(canEnd), s.namespace, s.target_command
         FROM \(ClaimTable.commandedOpen) JOIN scheduler.schedules s ON s.id = e.schedule_id
         WHERE e.claimed_by IS NOT NULL AND \(isOfTarget)
-        ORDER BY e.id LIMIT $4
+        ORDER BY NOT \(canEnd), e.id LIMIT $4
         """, types: [.text, .text, .text, .int64], isReadOnly: true)
+    private static let canEnd = "(e.origin <> 'manual' OR e.attempt > 1)"
     private static let isOfTarget = """
         ($1::text IS NULL OR s.namespace = $1)
             AND s.target_command COLLATE "C" >= $2 AND s.target_command COLLATE "C" <= $3
@@ -119,7 +120,7 @@ package enum RevocationTable {
         package let id: ExecutionID
         package let schedule: ScheduleID
         package let claimant: InstanceID
-        /// Its claimant gives it back, or ends it; what somebody triggered goes out, and so does a further attempt.
+        /// Its claimant gives it back, or ends it; what somebody triggered goes out.
         package let canEnd: Bool
     }
 

@@ -13,12 +13,35 @@ package enum RunTable {
         FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::bigint[]) AS u (id, schedule_id, opened_at, fence)
         """)
 
+    static let openLimitedStatement = Statement(
+        "runs_open_limited",
+        """
+        INSERT INTO scheduler.runs (execution_id, schedule_id, opened_at, fence, attempt, tracked, state,
+            concurrency_key, target_limit)
+        SELECT u.id, u.schedule_id, u.opened_at, u.fence, 1, true, 'claimed', u.concurrency_key, u.target_limit
+        FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::bigint[], $5::text[], $6::text[])
+            AS u (id, schedule_id, opened_at, fence, concurrency_key, target_limit)
+        """)
+
     /// The rows of tracked executions that a claim opens.
-    /// - Parameter begin: when their first attempt is due; nil where that is when they are due themselves.
-    package static func open(_ openings: some Collection<ExecutionTable.Opening>, begin: Instant? = nil) -> Call {
-        openStatement(
+    /// - Parameters:
+    ///   - begin: when their first attempt is due; nil where that is when they are due themselves.
+    ///   - limits: of which they take places, by their schedules, which the caller has locked.
+    package static func open(
+        _ openings: some Collection<ExecutionTable.Opening>, begin: Instant? = nil,
+        limits: [ScheduleID: ConcurrencyNames] = [:]
+    ) -> Call {
+        let values: [PostgresValue] = [
             .uuids(openings, \.id.uuid), .uuids(openings, \.occurrence.schedule.uuid),
-            .instants(openings) { begin ?? $0.dueAt }, .int64s(openings, \.fence))
+            .instants(openings) { begin ?? $0.dueAt }, .int64s(openings, \.fence),
+        ]
+        guard !limits.isEmpty else { return Call(openStatement, values) }
+        return Call(
+            openLimitedStatement,
+            values + [
+                .texts(openings) { limits[$0.occurrence.schedule]?.key },
+                .texts(openings) { limits[$0.occurrence.schedule]?.target },
+            ])
     }
 
     static let keepStatement = Statement(
@@ -51,6 +74,22 @@ package enum RunTable {
 
     /// Those of executions that are over, or were given back.
     package static func delete(_ ids: some Collection<ExecutionID>) -> Call { deleteStatement(.ids(ids)) }
+
+    static let awaitedStatement = Statement(
+        "runs_awaited",
+        "SELECT execution_id, fence FROM scheduler.runs WHERE execution_id = ANY ($1::uuid[]) AND state = 'claimed'",
+        types: [.uuidArray], isReadOnly: true)
+
+    /// Those whose message nobody is known to have, each with its attempt's fence. Nothing is locked.
+    package static func awaited(
+        _ ids: some Collection<ExecutionID>, on runner: some StatementRunner
+    ) async throws -> [ExecutionID: Int64] {
+        var fences: [ExecutionID: Int64] = [:]
+        for row in try await runner.query(awaitedStatement, [.ids(ids)]) {
+            fences[try row.executionID(0)] = try row.int64(1)
+        }
+        return fences
+    }
 
     /// How many ``columns`` names.
     static let columnCount = 15

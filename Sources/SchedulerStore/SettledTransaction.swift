@@ -1,3 +1,4 @@
+import Glibc
 package import PostgresClient
 
 /// A transaction whose outcome is always learned: where COMMIT's answer is lost, PostgreSQL is asked what became of it.
@@ -29,14 +30,17 @@ package enum SettledTransaction {
     /// PostgreSQL's refusal of an id that it has not given out.
     private static let idOfTheFuture = "22023"
 
-    /// How long PostgreSQL is asked for the outcome before the caller is told that nobody knows it.
-    private static let patience = Duration.seconds(30)
+    /// How long PostgreSQL is asked for the outcome before the caller is told that nobody knows it. A test that makes it
+    /// silent has less patience.
+    private static let patience = Duration.seconds(
+        getenv("CARILLON_COMMIT_PATIENCE").flatMap { Double(String(cString: $0)) } ?? 30)
 
     /// Runs `body` once, and commits with the calls that it returns.
     /// - Returns: what `body` returned beside the calls, and the calls' rows; nil where their answer was lost and the
     ///   transaction is known to have been committed all the same.
     /// - Throws: what `body` throws; `.connectionLost` where the answer was lost and nothing took place;
-    ///   `.commitUnknown` only if PostgreSQL cannot be asked.
+    ///   `.commitUnknown` only if PostgreSQL cannot be asked, and then it `isUnsettled`: whoever keeps in memory what the
+    ///   transaction wrote must not go on.
     package static func run<Value>(
         on connection: PostgresConnection, isolation: isolated (any Actor)? = #isolation,
         _ body: (PostgresTransaction) async throws -> (value: Value, calls: [Call])
@@ -51,6 +55,8 @@ package enum SettledTransaction {
             }
         } catch let error as PostgresError where error.code == .commitUnknown {
             guard let pending else { throw error }
+            var error = error
+            error.isUnsettled = true
             if try await wasCommitted(pending.began, on: connection, orElse: error) { return (pending.value, nil) }
             throw PostgresError(
                 .connectionLost, "the session ended before the commit took place: \(error.message)", cause: error.cause)
@@ -76,6 +82,9 @@ package enum SettledTransaction {
                 return false
             } catch let error as PostgresError where error.isConnectionLoss && error.code != .commitUnknown {
                 try await Task.sleep(for: .milliseconds(100))
+            } catch is PostgresError {
+                // Whatever keeps PostgreSQL from answering, the outcome is not known.
+                throw unknown
             }
         }
         throw unknown

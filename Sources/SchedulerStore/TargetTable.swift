@@ -5,7 +5,7 @@ package import SchedulerCore
 /// The targets that commands allow, and the epoch that grows with each change of them.
 package enum TargetTable {
     static let columns =
-        "namespace, subject, delivery, max_payload_bytes, payload_schema, created_at, created_by"
+        "namespace, subject, delivery, max_payload_bytes, payload_schema, created_at, created_by, max_in_flight"
 
     static let epochStatement = Statement(
         "rules_epoch",
@@ -64,11 +64,11 @@ package enum TargetTable {
     static let putStatement = Statement(
         "targets_put",
         """
-        INSERT INTO scheduler.targets (\(columns)) VALUES ($1, $2, $3, $4, $5, $6, $7)
+        INSERT INTO scheduler.targets (\(columns)) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
         ON CONFLICT (namespace, subject) DO UPDATE SET delivery = excluded.delivery,
             max_payload_bytes = excluded.max_payload_bytes, payload_schema = excluded.payload_schema,
-            created_at = excluded.created_at, created_by = excluded.created_by
-        """, types: [.text, .text, .textArray, .int64, .json, .timestamptz, .text])
+            created_at = excluded.created_at, created_by = excluded.created_by, max_in_flight = excluded.max_in_flight
+        """, types: [.text, .text, .textArray, .int64, .json, .timestamptz, .text, .int32])
     static let removeStatement = Statement(
         "targets_remove", "DELETE FROM scheduler.targets WHERE namespace = $1 AND subject = $2", types: [.text, .text])
     static let growStatement = Statement(
@@ -83,7 +83,7 @@ package enum TargetTable {
         let put = putStatement(
             .text(text(entry.namespace)), .text(entry.subject.description), PostgresValue.texts(entry.delivery),
             .int64(entry.maxPayloadBytes.map(Int64.init)), .optional(entry.payloadSchema) { .json($0) },
-            .instant(entry.createdAt), .text(entry.createdBy))
+            .instant(entry.createdAt), .text(entry.createdBy), .int32(entry.maxInFlight.map { Int32(clamping: $0) }))
         // It may allow less than it did.
         return [put, growStatement()] + (before.map { [revocation(of: $0)] } ?? [])
     }
@@ -108,7 +108,9 @@ package enum TargetTable {
         return TargetEntry(
             namespace: scope.namespace, subject: scope.subject, delivery: try row.textArray(first + 2),
             maxPayloadBytes: try row.int64OrNil(first + 3).map { Int(clamping: $0) },
-            payloadSchema: try row.jsonOrNil(first + 4), createdAt: try row.instant(first + 5),
+            payloadSchema: try row.jsonOrNil(first + 4),
+            maxInFlight: row.isNull(first + 7) ? nil : Int(try row.int32(first + 7)),
+            createdAt: try row.instant(first + 5),
             createdBy: try row.textOrNil(first + 6))
     }
 

@@ -23,7 +23,8 @@ package enum TimerTable {
     /// Takes due timers and locks them until the transaction ends; what a peer holds is passed over.
     ///
     /// Index `timers_due`, in its order, so LIMIT ends the scan. The share is a filter on the index's third column: two
-    /// members read each other's entries and leave them. Anyone may take what is overdue ($4).
+    /// members read each other's entries and leave them. Anyone may take what is overdue ($4). What is put off is read
+    /// ahead of its time too, but neither locked nor counted before it has come ($7).
     static let takeDueStatement = Statement(
         "timers_take_due",
         """
@@ -31,26 +32,27 @@ package enum TimerTable {
             (SELECT epoch FROM scheduler.freeze_epoch), (SELECT targets FROM scheduler.rules_epoch)
         FROM scheduler.timers
         WHERE next_fire_at >= $1 AND next_fire_at <= $2 AND (partition = ANY ($3::smallint[]) OR next_fire_at <= $4)
-            AND schedule_id <> ALL ($6::uuid[])
+            AND schedule_id <> ALL ($6::uuid[]) AND (NOT put_off OR next_fire_at <= $7)
         ORDER BY next_fire_at, priority DESC
         LIMIT $5
         FOR UPDATE SKIP LOCKED
-        """, types: [.timestamptz, .timestamptz, .int16Array, .timestamptz, .int64, .uuidArray])
+        """, types: [.timestamptz, .timestamptz, .int16Array, .timestamptz, .int64, .uuidArray, .timestamptz])
 
     /// - Parameters:
     ///   - from: what is due earlier is somebody else's work (the backlog's).
     ///   - share: this member's partitions.
     ///   - overdue: what was due by then is taken whatever its partition.
     ///   - except: schedules that are left alone; few.
+    ///   - now: what is put off until later is left alone.
     package static func takeDue(
         from: Instant, through horizon: Instant, share: [Int16], overdue: Instant, limit: Int,
-        except: [ScheduleID], in transaction: PostgresTransaction
+        except: [ScheduleID], now: Instant, in transaction: PostgresTransaction
     ) async throws -> Taken {
         let rows = try await transaction.query(
             takeDueStatement,
             [
                 .instant(from), .instant(horizon), .int16s(share), .instant(overdue), .int64(Int64(limit)),
-                .ids(except),
+                .ids(except), .instant(now),
             ])
         var taken = Taken()
         taken.due.reserveCapacity(rows.count)
@@ -84,6 +86,25 @@ package enum TimerTable {
         advanceStatement(
             .uuids(timers, \.schedule.uuid), .instants(timers, \.nextFireAt), .int64s(timers, \.fireSequence),
             .int64s(timers, \.runCount), .instants(timers, \.resumeFrom))
+    }
+
+    static let advanceListeningStatement = Statement(
+        "timers_advance_listening",
+        """
+        UPDATE scheduler.timers t SET next_fire_at = u.next_fire_at, fire_seq = u.fire_seq, run_count = u.run_count,
+            resume_from = u.resume_from, put_off = u.put_off
+        FROM unnest($1::uuid[], $2::timestamptz[], $3::bigint[], $4::bigint[], $5::timestamptz[], $6::bool[])
+            AS u (schedule_id, next_fire_at, fire_seq, run_count, resume_from, put_off)
+        WHERE t.schedule_id = u.schedule_id
+        """)
+
+    /// Moves timers of schedules that messages drive, as ``advance(_:)``.
+    /// - Parameter isPutOff: no claim takes it ahead of its time.
+    package static func advanceListening(_ timers: [(timer: Timer, isPutOff: Bool)]) -> Call {
+        advanceListeningStatement(
+            .uuids(timers, \.timer.schedule.uuid), .instants(timers, \.timer.nextFireAt),
+            .int64s(timers, \.timer.fireSequence), .int64s(timers, \.timer.runCount),
+            .instants(timers, \.timer.resumeFrom), .bools(timers, \.isPutOff))
     }
 
     static let lockStatement = Statement(
@@ -160,10 +181,11 @@ package enum TimerTable {
         "timers_update",
         """
         UPDATE scheduler.timers SET next_fire_at = $2, resume_from = $3, fire_seq = $4, run_count = $5, version = $6,
-            generation = $7, priority = $8
+            generation = $7, priority = $8, put_off = false
         WHERE schedule_id = $1
         """)
 
+    /// Moves a timer for a command. What put it off is looked at again; another type may need no putting off.
     package static func update(_ timer: Timer, priority: Int16) -> Call {
         updateStatement(
             .id(timer.schedule), .instant(timer.nextFireAt), .instant(timer.resumeFrom), .int64(timer.fireSequence),

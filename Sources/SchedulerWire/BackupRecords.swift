@@ -60,6 +60,7 @@ extension JSONWriter {
         member("command_burst", ifPresent: limits.commandBurst)
         if let interval = limits.minIntervalMilliseconds { member("min_interval_seconds", milliseconds: interval) }
         member("max_payload_bytes", ifPresent: limits.maxPayloadBytes)
+        if !limits.concurrency.isEmpty { concurrency(limits.concurrency) }
     }
 
     private mutating func members(of entry: TargetEntry) {
@@ -68,6 +69,7 @@ extension JSONWriter {
         name("delivery")
         array { writer in for delivery in entry.delivery { writer.value(delivery) } }
         member("max_payload_bytes", ifPresent: entry.maxPayloadBytes)
+        member("max_in_flight", ifPresent: entry.maxInFlight)
         // As it was said, which may be over several lines.
         if let schema = entry.payloadSchema { member("payload_schema_text", String(decoding: schema, as: UTF8.self)) }
         member("created_at", entry.createdAt.rfc3339)
@@ -179,6 +181,7 @@ extension BackupRecord {
         limits.commandBurst = body.integer("command_burst", in: 1...1_000_000)
         limits.minIntervalMilliseconds = body.milliseconds("min_interval_seconds", seconds: 0.1...31_622_400)
         limits.maxPayloadBytes = body.integer("max_payload_bytes", in: 1...Int64(Int32.max))
+        for (key, places) in body.concurrency() ?? [:] { limits.concurrency[key] = places }
         return limits
     }
 
@@ -195,13 +198,15 @@ extension BackupRecord {
             body.value(field).map { value in value.elements.compactMap(\.string) }
         }
         let most = body.integer("max_payload_bytes", in: 1...Int64(Int32.max))
+        let mostInFlight = body.integer("max_in_flight", in: ConcurrencyLimits.range)
         let schema = jsonText("payload_schema_text", &body)
         let (created, createdBy) = (body.required("created_at") { $0.instant($1) }, body.string("created_by"))
         guard let namespace, let subject, let delivery, let created else { return nil }
         return .target(
             TargetEntry(
                 namespace: namespace, subject: subject, delivery: delivery, maxPayloadBytes: most.map { Int($0) },
-                payloadSchema: schema, createdAt: created, createdBy: createdBy))
+                payloadSchema: schema, maxInFlight: mostInFlight.map { Int($0) }, createdAt: created,
+                createdBy: createdBy))
     }
 
     private static func calendar(_ body: inout BodyReader) -> BackupRecord? {

@@ -1,4 +1,5 @@
 package import JSONText
+package import SchedulerCore
 
 /// The attributes of one event, written as structured CloudEvents 1.0 JSON.
 package struct CloudEvent: Sendable, Equatable {
@@ -18,12 +19,12 @@ package struct CloudEvent: Sendable, Equatable {
     package var sequence: String
     package var correlationID: String?
     package var causationID: String?
-    /// W3C trace context.
-    package var traceparent: String?
+    /// W3C trace context, as CloudEvents' extension for distributed tracing has it.
+    package var trace: TraceContext?
 
     package init(
         id: String, source: String, type: EventType, subject: String, time: String, sequence: String,
-        correlationID: String? = nil, causationID: String? = nil, traceparent: String? = nil
+        correlationID: String? = nil, causationID: String? = nil, trace: TraceContext? = nil
     ) {
         self.id = id
         self.source = source
@@ -33,7 +34,7 @@ package struct CloudEvent: Sendable, Equatable {
         self.sequence = sequence
         self.correlationID = correlationID
         self.causationID = causationID
-        self.traceparent = traceparent
+        self.trace = trace
     }
 
     /// Writes the event; `data` writes the members of its `data` object.
@@ -52,7 +53,10 @@ package struct CloudEvent: Sendable, Equatable {
         writer.member("sequence", sequence)
         writer.member("correlationid", ifPresent: correlationID)
         writer.member("causationid", ifPresent: causationID)
-        writer.member("traceparent", ifPresent: traceparent)
+        if let trace {
+            writer.member("traceparent", trace.traceparent)
+            writer.member("tracestate", ifPresent: trace.state)
+        }
         try writer.object("data", data)
         writer.endObject()
     }

@@ -24,7 +24,8 @@ package struct DefinitionReader {
             "timezone",
             "dst_policy", "start_at", "end_at", "max_runs", "spread_seconds", "target_command", "command_payload",
             "command_headers", "payload_template", "delivery", "guarantee", "completion", "start_timeout_seconds",
-            "run_timeout_seconds", "heartbeat_timeout_seconds", "overlap_policy", "max_in_flight", "misfire_policy",
+            "run_timeout_seconds", "heartbeat_timeout_seconds", "overlap_policy", "max_in_flight", "concurrency_key",
+            "misfire_policy",
             "misfire_grace_seconds", "catchup_window_seconds", "catchup_limit", "max_retries", "retry_delay_seconds",
             "retry_max_delay_seconds", "retry_max_age_seconds", "pause_after_failures", "after", "priority", "tags",
             "metadata", "delete_when_exhausted",
@@ -73,6 +74,12 @@ package struct DefinitionReader {
         if rest.completion == .reply, rest.delivery != .request, !body.hasProblem("delivery") {
             body.report(
                 "completion", "'reply' belongs to delivery 'request', got '\(rest.delivery.rawValue)'",
+                as: .conflictingFields)
+        }
+        if rest.concurrencyKey != nil, rest.completion == .none, !body.hasProblem("completion") {
+            body.report(
+                "concurrency_key",
+                "needs completion 'reply' or 'report': with 'none' an execution is over when delivered",
                 as: .conflictingFields)
         }
         var definition: ScheduleDefinition?
@@ -327,6 +334,7 @@ extension DefinitionReader {
         set("max_in_flight", &definition.maxInFlight, default: 1) {
             $0.integer("max_in_flight", in: 1...most).map(Int32.init)
         }
+        set("concurrency_key", &definition.concurrencyKey, default: nil) { $0.concurrencyKey() }
     }
 
     private mutating func readRetries(_ definition: inout ScheduleDefinition) {

@@ -10,7 +10,9 @@ package enum ErrorCode: Int, Sendable, CaseIterable {
     case notAnObject = 10403
     case unknownCommand = 10404
     case badCursor = 10405
+    case methodNotAllowed = 10406
     case requestTooLarge = 10413
+    case unsupportedMediaType = 10415
     case invalidRequest = 10422
     case unknownField = 10423
     case wrongType = 10424
@@ -47,6 +49,7 @@ package enum ErrorCode: Int, Sendable, CaseIterable {
     case deliveryNotAllowed = 30405
     case sourceNotAllowed = 30406
     case sourceReserved = 30407
+    case notPermitted = 30408
     case payloadTooLarge = 30413
     case payloadInvalid = 30422
     case headerRefused = 30423
@@ -108,6 +111,8 @@ extension ErrorCode {
         case .notAnObject: (400, "the body is JSON but no object")
         case .unknownCommand: (404, "no such noun or verb")
         case .badCursor: (400, "the cursor is none that a list returned")
+        case .methodNotAllowed: (405, "the path of an HTTP request takes other methods")
+        case .unsupportedMediaType: (415, "the body of an HTTP request is not announced as JSON in UTF-8")
         case .requestTooLarge: (413, "the body is longer than is read")
         case .invalidRequest: (422, "the body has problems of several kinds; details names each")
         case .unknownField: (422, "a field that the command does not have")
@@ -154,6 +159,7 @@ extension ErrorCode {
         case .sourceNotAllowed: (403, "the event_subject is not on the namespace's list of sources")
         case .sourceReserved:
             (403, "a subject that nobody may listen to: $, _INBOX, the scheduler's own, or a wildcard first")
+        case .notPermitted: (403, "what the bearer token may not do, or the page of another origin")
         case .payloadTooLarge: (413, "payload and headers exceed the target's or the server's limit")
         case .payloadInvalid: (422, "the payload does not satisfy the target's schema")
         case .headerRefused: (422, "a header's name or value is reserved or malformed")

@@ -42,7 +42,7 @@ extension EventText {
         let cloudEvent = CloudEvent(
             id: id, source: source, type: type, subject: schedule, time: event.finishedAt.rfc3339,
             sequence: CloudEvent.sequence(fence: event.fence, step: step.rawValue), correlationID: execution,
-            causationID: event.causedBy?.description)
+            causationID: event.causedBy?.description, trace: event.trace)
         var writer = JSONWriter(capacity: 1024)
         cloudEvent.write(into: &writer) { writer in
             writer.member("execution_id", execution)
@@ -82,7 +82,8 @@ extension EventText {
         let cloudEvent = CloudEvent(
             id: id, source: source, type: type, subject: schedule, time: change.at.rfc3339,
             sequence: CloudEvent.sequence(fence: change.fence, step: step.rawValue),
-            correlationID: isOutcome ? change.requestID : nil, causationID: change.requestID)
+            correlationID: isOutcome ? change.requestID : nil, causationID: change.requestID,
+            trace: change.trace.map { $0.child(span: id.span) })
         var writer = JSONWriter(capacity: 512)
         cloudEvent.write(into: &writer) { writer in
             writer.member("schedule_id", ifPresent: change.schedule?.description)
@@ -115,6 +116,14 @@ extension EventText {
             writer.member("detail", detail)
         }
         self.init(id: id, type: type, namespace: "_system", scheduleToken: instance, body: writer.bytes)
+    }
+}
+
+extension String {
+    /// A span of an event's own, from its id: the same in every publication.
+    fileprivate var span: UInt64 {
+        let digits = utf8.filter { $0 != UInt8(ascii: "-") }.suffix(16)
+        return UInt64(String(decoding: digits, as: UTF8.self), radix: 16) ?? 1
     }
 }
 
@@ -177,10 +186,13 @@ package struct ScheduleChange: Sendable {
     package let requestID: String?
     /// Of a submitted command: what a ``CommandOutcome`` wrote.
     package let outcome: [UInt8]?
+    /// Of the command that made the change.
+    package let trace: TraceContext?
 
     package init(
         auditID: Int64, at: Instant, schedule: ScheduleID?, name: String?, namespace: String, action: String,
-        fence: Int64, version: Int64?, actor: String?, reason: String?, requestID: String?, outcome: [UInt8]? = nil
+        fence: Int64, version: Int64?, actor: String?, reason: String?, requestID: String?, outcome: [UInt8]? = nil,
+        trace: TraceContext? = nil
     ) {
         self.auditID = auditID
         self.at = at
@@ -194,6 +206,7 @@ package struct ScheduleChange: Sendable {
         self.reason = reason
         self.requestID = requestID
         self.outcome = outcome
+        self.trace = trace
     }
 
     fileprivate var outcomeMembers: [JSONValue.Member] {

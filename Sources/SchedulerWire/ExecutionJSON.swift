@@ -99,6 +99,9 @@ package struct ExecutionEvent: Sendable {
     package let causedBy: ExecutionID?
     /// When the next attempt is due, where one is to come.
     package var retryAt: Instant?
+    /// The attempt's span in the trace of the command that asked for the execution. What nobody asked for is a trace of its
+    /// own, whose id is the execution's: nothing that the event does not say already.
+    package let trace: TraceContext?
 
     package init(
         _ execution: Execution, scheduleName: String, namespace: String, payloadSHA256: String?, finishedAt: Instant
@@ -122,5 +125,6 @@ package struct ExecutionEvent: Sendable {
         rangeCount = execution.rangeCount
         self.payloadSHA256 = payloadSHA256
         causedBy = execution.causedBy
+        trace = execution.trace.map { execution.id.trace(within: $0, attempt: execution.attempt) }
     }
 }

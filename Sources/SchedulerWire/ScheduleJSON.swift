@@ -19,7 +19,10 @@ package struct ScheduleView: Sendable {
     ) {
         self.schedule = schedule
         self.timer = timer
-        nextFireAt = schedule.definition.timing.expected(timer.nextFireAt)
+        let timing = schedule.definition.timing
+        // A timer that is put off has beside it what it was set to.
+        nextFireAt = timing.expected(
+            timing.isListening ? timer.nextFireAt.map { timer.resumeFrom ?? $0 } : timer.nextFireAt)
         self.lastFireAt = lastFireAt
         self.lastStatus = lastStatus
         self.nextFires = nextFires
@@ -97,6 +100,7 @@ extension JSONWriter {
         if let seconds = definition.heartbeatTimeoutSeconds { member("heartbeat_timeout_seconds", seconds: seconds) }
         member("overlap_policy", definition.overlapPolicy.rawValue)
         member("max_in_flight", definition.maxInFlight)
+        member("concurrency_key", ifPresent: definition.concurrencyKey)
         member("misfire_policy", definition.misfire.policy.rawValue)
         member("misfire_grace_seconds", milliseconds: definition.misfire.graceMilliseconds)
         member("catchup_window_seconds", milliseconds: definition.misfire.catchupWindowMilliseconds)

@@ -156,7 +156,7 @@ package final class ServiceFixture: Sendable {
             "NATS_URL": await Self.urls(cluster?.nodes ?? [nats]).joined(separator: ","),
             "STREAM_REPLICAS": "\(options.natsNodes)",
             "DATABASE_URL": await postgres.url(database: "carillon"),
-            "SERVICE_NAME": name, "TARGETS_FILE": folder + "/targets.yaml",
+            "API_PORT": "off", "SERVICE_NAME": name, "TARGETS_FILE": folder + "/targets.yaml",
             "LOCK_TIMEOUT_SECONDS": String(options.leaseSeconds), "MAX_SCHEDULES_PER_CREATOR": "1000000",
         ]
         variables.merge(options.environment) { $1 }

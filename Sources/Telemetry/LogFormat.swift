@@ -7,8 +7,16 @@ package enum LogFormat: String, CaseIterable, Sendable {
     /// For people.
     case text
 
-    package func logger(_ label: String, level: Logger.Level, to sink: LineSink = .standardError) -> Logger {
-        var logger = Logger(label: label) { LineLogHandler(label: $0, format: self, sink: sink) }
+    /// - Parameter provider: what belongs to every line that is logged at that place.
+    package func logger(
+        _ label: String, level: Logger.Level, to sink: LineSink = .standardError,
+        provider: Logger.MetadataProvider? = nil
+    ) -> Logger {
+        var logger = Logger(label: label) { label in
+            var handler = LineLogHandler(label: label, format: self, sink: sink)
+            handler.metadataProvider = provider
+            return handler
+        }
         logger.logLevel = level
         return logger
     }

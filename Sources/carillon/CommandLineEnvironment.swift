@@ -4,6 +4,7 @@ import Migrations
 import NATSClient
 import PostgresClient
 import SchedulerCore
+import SchedulerHTTP
 
 /// What a command finds around it: flags, the environment, and files that it names.
 enum CommandLineEnvironment {
@@ -53,6 +54,9 @@ enum CommandLineEnvironment {
             throw refusal(["NATS: \(error)"])
         } catch let error as PostgresError where error.code == .invalidConfiguration {
             throw refusal(["DATABASE_URL: \(error.message)"])
+        } catch let fault as HTTPFault {
+            Console.error(fault.description)
+            throw ExitCode(EX_UNAVAILABLE)
         } catch let error as MigrationError {
             Console.error(error.underlying.map { "\(error.message): \($0)" } ?? error.description)
             throw ExitCode(EX_UNAVAILABLE)

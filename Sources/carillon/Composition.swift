@@ -1,21 +1,29 @@
 import Logging
 import NATSClient
 import PostgresClient
+import PrometheusMetrics
 import Recurrence
 import SchedulerAPI
 import SchedulerCore
 import SchedulerEngine
+import SchedulerHTTP
 import ServiceLifecycle
+import ServiceMetrics
 import ZoneData
 
 /// Puts the service together: connections, engine, commands. Nothing here decides anything.
 struct Composition: Sendable {
     let settings: Settings
     let allowList: AllowList
+    let tokens: TokenBoard
     let logger: Logger
 
     /// The services, in the order of their dependence; they shut down in reverse. Waits for NATS.
-    func services(_ stop: StopRequest) async throws -> [NamedService] {
+    /// - Parameter metrics: is given what `GET /metrics` answers.
+    func services(
+        _ stop: StopRequest, metrics: (MetricsPage) -> Void = { _ in }
+    ) async throws -> [NamedService] {
+        let registry = PrometheusRegistry(MetricCatalogue.all)
         let configuration = try settings.engine()
         let links = Session.Links(
             prompt: try await connect("prompt", stop) { $0.sendAsap = true },
@@ -27,15 +35,25 @@ struct Composition: Sendable {
             configuration: configuration, links: links,
             compiler: ScheduleCompiler(
                 zones: { name throws(ZoneError) in try zones.rules(for: name) }, rules: allowList.rules),
-            zones: ZoneWatch(zones), targets: TargetsWatch { [allowList] in allowList.look() }, logger: logger)
+            zones: ZoneWatch(zones), targets: TargetsWatch { [allowList] in allowList.look() },
+            meters: ServiceMeters(registry), logger: logger)
         let serving = CommandService.Settings(
             defaults: settings.defaults, mostSchedules: settings.mostSchedules, version: Carillon.version)
-        let commands = CommandService(engine: engine, connection: links.serving, settings: serving, logger: logger)
+        let dispatcher = CommandDispatcher(
+            engine: engine, connection: links.serving, settings: serving, logger: logger)
+        let commands = CommandService(dispatcher: dispatcher, logger: logger)
         let submitted = SubmittedCommands(engine: engine, settings: serving, logger: logger)
+        let page = MetricsPage(engine: engine, registry: registry, version: Carillon.version)
+        // HTTP ends after what it tells of: while the instance leaves, it says that it is not ready.
         return [
-            NamedService("connections", Connections(links: links)), NamedService("engine", engine),
-            NamedService("commands", commands), NamedService("submitted commands", submitted),
+            NamedService("connection log", ConnectionLog(links: links, logger: logger)),
+            NamedService("connections", Connections(links: links)),
         ]
+            + (http(dispatcher, engine, zones, page).map { [NamedService("http", $0)] } ?? [])
+            + [
+                NamedService("engine", engine), NamedService("commands", commands),
+                NamedService("submitted commands", submitted),
+            ]
     }
 
     private func connect(
@@ -58,6 +76,6 @@ private struct Connections: Service {
 
     func run() async throws {
         try? await gracefulShutdown()
-        for connection in [links.leases, links.serving, links.gathered, links.prompt] { await connection.close() }
+        for (_, connection) in links.all.reversed() { await connection.close() }
     }
 }

@@ -10,6 +10,7 @@ struct ConfigCommand: ParsableCommand {
     func run() throws {
         let settings = try CommandLineEnvironment.settings(options)
         _ = try AllowList(settings)
+        _ = try TokenList.board(settings)
         for (name, text) in settings.shown { print("\(name.rawValue)=\(text)") }
     }
 }

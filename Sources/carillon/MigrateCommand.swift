@@ -19,6 +19,9 @@ struct MigrateCommand: AsyncParsableCommand {
             try await database.withMigrator { migrator in
                 let applied = try await migrator.up(to: to)
                 print(applied.isEmpty ? "nothing to do: the schema is up to date" : "applied \(list(applied))")
+                guard to == nil else { return }
+                // Tables may be new, and roles may have come since the last time.
+                for line in try await migrator.lines(of: Schema.grantRoles) { print("roles: \(line)") }
             }
         }
     }

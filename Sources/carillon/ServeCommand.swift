@@ -13,14 +13,17 @@ struct ServeCommand: AsyncParsableCommand {
     @OptionGroup var options: SettingsOptions
 
     func run() async throws {
+        CoreDumps.forbid()
         let settings = try CommandLineEnvironment.settings(options)
         let allowList = try AllowList(settings)
+        let tokens = try TokenList.board(settings)
         let logger = settings.logger(label: "carillon")
         try await CommandLineEnvironment.endingInOneLine {
             try await Termination.run { stop in
                 logger.info("starting", metadata: ["version": "\(Carillon.version)", "settings": "\(settings)"])
                 try await SchemaGuard(settings: settings, logger: logger).check(stop)
-                let composition = Composition(settings: settings, allowList: allowList, logger: logger)
+                let composition = Composition(
+                    settings: settings, allowList: allowList, tokens: tokens, logger: logger)
                 try await ServiceRun.run(try await composition.services(stop), stop: stop, logger: logger)
                 logger.info("stopped")
             }

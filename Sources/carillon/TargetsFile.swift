@@ -66,7 +66,9 @@ enum TargetsFile {
 
 /// One entry of the list, as it is read.
 private struct TargetEntry {
-    private static let targetFields = ["namespace", "subject", "delivery", "max_payload_bytes", "payload_schema"]
+    private static let targetFields = [
+        "namespace", "subject", "delivery", "max_payload_bytes", "max_in_flight", "payload_schema",
+    ]
 
     private let fields: [String]
     private let node: Node
@@ -116,11 +118,13 @@ private struct TargetEntry {
         let subject = readSubject(mapping["subject"])
         let deliveries = readDelivery(mapping["delivery"])
         let maxPayloadBytes = readMaxPayloadBytes(mapping["max_payload_bytes"])
+        let maxInFlight = readMaxInFlight(mapping["max_in_flight"])
         let payloadSchema = readPayloadSchema(mapping["payload_schema"])
         guard problems.isEmpty, let namespace, let subject else { return nil }
         var rule = TargetRule(
             namespace: namespace, subject: subject, delivery: deliveries, maxPayloadBytes: maxPayloadBytes)
         rule.payloadSchema = payloadSchema
+        rule.maxInFlight = maxInFlight
         return rule
     }
 
@@ -169,6 +173,17 @@ private struct TargetEntry {
         guard let node else { return nil }
         if let bytes = node.int, bytes > 0 { return bytes }
         report("max_payload_bytes", "expected a whole number above 0, got '\(node.string ?? "?")'", at: node)
+        return nil
+    }
+
+    private mutating func readMaxInFlight(_ node: Node?) -> Int? {
+        guard let node else { return nil }
+        let range = ConcurrencyLimits.range
+        if let most = node.int, range.contains(Int64(most)) { return most }
+        report(
+            "max_in_flight",
+            "expected a whole number from \(range.lowerBound) to \(range.upperBound), got '\(node.string ?? "?")'",
+            at: node)
         return nil
     }
 

@@ -4,7 +4,7 @@ import Testing
 
 /// `schemas/`, held to its standards and to the documentation by a validator that others wrote.
 @Suite struct ContractTests {
-    @Test(arguments: ["generator", "standards", "asyncapi", "documentation"])
+    @Test(arguments: ["generator", "standards", "asyncapi", "openapi", "documentation"])
     func theContractKeeps(what: String) async throws {
         let folder = try Filesystem.makeTemporaryFolder()
         defer { Filesystem.remove(folder) }

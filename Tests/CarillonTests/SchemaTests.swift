@@ -112,7 +112,8 @@ import Testing
     @Test func theAllowListsSchemaHasTheFieldsThatAreRead() throws {
         let entry = try #require(try schema("targets.v1.json")["properties"]?["targets"]?["items"])
         let described = Set(try #require(entry["properties"]).members.map(\.name))
-        #expect(described == ["namespace", "subject", "delivery", "max_payload_bytes", "payload_schema"])
+        #expect(
+            described == ["namespace", "subject", "delivery", "max_payload_bytes", "max_in_flight", "payload_schema"])
         let source = try #require(try schema("targets.v1.json")["properties"]?["sources"]?["items"])
         #expect(Set(try #require(source["properties"]).members.map(\.name)) == ["namespace", "subject"])
     }

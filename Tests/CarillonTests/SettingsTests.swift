@@ -1,4 +1,5 @@
 import ArgumentParser
+import SchedulerHTTP
 import SchedulerWire
 import Telemetry
 import Testing
@@ -20,6 +21,17 @@ import Testing
         #expect(settings.defaults.misfireGraceMilliseconds == 300_000)
     }
 
+    @Test("Without tokens only this machine is served")
+    func aHostOfOthersNeedsTokens() throws {
+        for host in ["127.0.0.1", "127.3.2.1", "::1", "localhost"] {
+            #expect(try Settings(values: ["API_HOST": host]).httpHost == host)
+        }
+        let open = try Settings(values: ["API_HOST": "0.0.0.0", "API_TOKENS_FILE": "/dev/null", "API_PORT": "0"])
+        #expect(open.httpHost == "0.0.0.0" && open.http(instance: "a")?.port == 0)
+        #expect(try Settings(values: ["API_PORT": "off"]).http(instance: "a") == nil)
+        #expect(try Settings(values: [:]).http(instance: "a")?.port == 8008)
+    }
+
     @Test func aReplicatedBucketHasALongerLease() throws {
         #expect(try Settings(values: ["STREAM_REPLICAS": "3"]).leaseSeconds == 20)
         #expect(try Settings(values: ["STREAM_REPLICAS": "3", "LOCK_TIMEOUT_SECONDS": "7"]).leaseSeconds == 7)
@@ -29,12 +41,15 @@ import Testing
         ("NATS_URL", "http://127.0.0.1"), ("NATS_URL", "nats://127.0.0.1:99999"), ("NATS_URL", "nats://a,,b"),
         ("NATS_URL", "nats://:4222"), ("NATS_CREDS", "/nowhere/x.creds"), ("NATS_TLS_CERT", "/dev/null"),
         ("NATS_PASSWORD", "s3cret"), ("NATS_CONTEXT", "prod"), ("NATS_NKEY_SEED", "SUAS3cret"),
+        ("NATS_INBOX_PREFIX", "_INBOX.*"),
         ("DATABASE_URL", "mysql://u:s3cret@h/d"), ("SUBJECT_PREFIX", "a.b"), ("SUBJECT_PREFIX", "Upper"),
         ("SERVICE_NAME", "two\nlines"), ("LOG_LEVEL", "loud"), ("LOG_FORMAT", "xml"),
         ("SCHEDULER_TIMEZONE", "Mars/Olympus"), ("SCHEDULER_MISFIRE_GRACE_TIME", "-1"),
         ("SCHEDULER_MAX_INSTANCES", "0"), ("LOCK_TIMEOUT_SECONDS", "1"), ("STREAM_REPLICAS", "6"),
         ("MAX_SCHEDULE_LOOKAHEAD_DAYS", "0"), ("DEFAULT_MAX_RETRIES", "many"), ("DEFAULT_RETRY_DELAY", "nan"),
         ("MAX_SCHEDULES_PER_CREATOR", "-1"), ("HISTORY_RETENTION_DAYS", "0"), ("AUDIT_RETENTION_DAYS", "x"),
+        ("API_PORT", "65536"), ("API_PORT", "none"), ("API_HOST", "0.0.0.0"), ("API_HOST", "example.com"),
+        ("API_TOKENS_FILE", "/nowhere.yaml"),
         ("TARGETS_FILE", "/nowhere.yaml"), ("CATCHUP_MISFIRED_PER_SECOND", "0"), ("CATCHUP_LATE_PER_SECOND", "fast"),
     ]) func aWrongOneIsALineThatNamesItAndHidesSecrets(name: String, text: String) throws {
         let problems = #expect(throws: Settings.Problems.self) { try Settings(values: [name: text]) }

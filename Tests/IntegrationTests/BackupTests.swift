@@ -21,16 +21,18 @@ extension Integration {
             try await system.emptyTheStore()
             _ = try await system.administration(
                 "namespace.limits",
-                #"{"namespace":"backup","max_schedules":50,"commands_per_second":500,"min_interval_seconds":0.5}"#)
+                #"{"namespace":"backup","max_schedules":50,"commands_per_second":500,"min_interval_seconds":0.5,"concurrency":{"é 1":3}}"#
+            )
             _ = try await system.administration(
-                "target.allow", #"{"namespace":"*","subject":"demo.js/x.>","delivery":["jetstream","core"]}"#)
+                "target.allow",
+                #"{"namespace":"*","subject":"demo.js/x.>","delivery":["jetstream","core"],"max_in_flight":4}"#)
             try await fixture.done(
                 "calendar.put", #"{"name":"de","holidays":[{"date":"2026-12-25","name":"X"}]}"#, in: "backup")
             _ = try await system.administration(
                 "freeze.set", #"{"namespace":"nobody","until":"2027-06-01T00:00:00Z","from":"2027-05-01T00:00:00Z"}"#)
             for body in [
                 #"{"name":"cron","schedule_type":"cron","cron_expression":"CRON_TZ=Europe/Paris H 2 * * *","target_command":"demo.js.b","not_on":"de","windows":[{"days":["MON-FRI"],"from":"01:00","to":"05:00"}],"outside":"defer","spread_seconds":60.5,"dst_policy":"skip"}"#,
-                #"{"name":"paused",\#(Self.far),"paused":true,"reason":"later","tags":["a:b"],"metadata":{"k":"é"}}"#,
+                #"{"name":"paused",\#(Self.far),"paused":true,"reason":"later","completion":"report","concurrency_key":"é 1","tags":["a:b"],"metadata":{"k":"é"}}"#,
                 #"{"name":"once","schedule_type":"once","run_at":"2027-01-01T09:00:00","timezone":"Asia/Tokyo","target_command":"demo.js.b","command_headers":{"X-A":"b"}}"#,
                 #"{"name":"rule","schedule_type":"rrule","rrule":"FREQ=MONTHLY;BYDAY=-1FR","start_at":"2027-01-01T09:00:00Z","end_at":"2030-01-01T00:00:00Z","max_runs":7,"target_command":"demo.js.b"}"#,
                 "{\"name\":\"text\",\(Self.far),\"command_payload\":{\"a\": 1.50,\n \"b\":[ ]},\"misfire_policy\":\"fire_all\",\"retry_delay_seconds\":0.1}",
@@ -60,6 +62,9 @@ extension Integration {
             #expect(exported.code == 0 && exported.text.hasPrefix("11 records in "), "\(exported)")
             let before = lines(first)
             let header = try JSONValue.parse(String(before[0]))
+            for kept in [#""concurrency":{"é 1":3}"#, #""max_in_flight":4"#, #""concurrency_key":"é 1""#] {
+                #expect(before.contains { $0.contains(kept) }, "\(kept)")
+            }
             #expect(header["carillon_backup"]?.int64 == 1 && header["counts"]?["schedule"]?.int64 == 7)
             try await system.emptyTheStore()
             let imported = try await system.carillon("import", first)

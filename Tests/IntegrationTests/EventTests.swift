@@ -32,6 +32,27 @@ extension ServiceFixture {
         }
     }
 
+    /// Reports the end of a schedule's oldest open execution, once its message has arrived.
+    func succeedOldest(of id: String, in namespace: String) async throws {
+        let query = """
+            SELECT id::text, fence::text FROM scheduler.executions
+            WHERE schedule_id = '\(id)' AND state = 'delivered' AND finished_at IS NULL ORDER BY fence LIMIT 1
+            """
+        var found: [[String?]] = []
+        _ = await waitUntil(.seconds(10)) {
+            found = (try? await self.rows(query)) ?? []
+            return !found.isEmpty
+        }
+        guard let execution = found.first?[0], let fence = found.first?[1] else {
+            throw FixtureError(description: "nothing of '\(id)' is open")
+        }
+        var headers = NATSHeaders()
+        try headers.append("Scheduler-Fence", fence)
+        _ = try await client.request(
+            try Subject("scheduler.run.\(namespace).\(execution).succeeded"), headers: headers, payload: [],
+            timeout: .seconds(5))
+    }
+
     func delivered(_ id: String, is expected: Int64) async throws -> Bool {
         await waits(
             until: "SELECT count(*) FROM scheduler.executions WHERE schedule_id = '\(id)' AND state = 'delivered'",
@@ -125,6 +146,31 @@ extension Integration {
             try await end(fixture, "flood")
         }
 
+        @Test("A burst that is due and has no place stays a fire of its own when the next one begins") func bursts()
+            async throws
+        {
+            let fixture = try await SharedSystem.running.fixture
+            let id = try await make(
+                fixture, "bursts",
+                #""schedule_type":"event","event_subject":"demo.heard.burst","debounce_seconds":0.2,"target_command":"demo.bursts","delivery":"core","completion":"report""#
+            )
+            let opened = "SELECT count(*) FROM scheduler.executions WHERE schedule_id = '\(id)'"
+            let due =
+                "SELECT count(*) FROM scheduler.event_inbox WHERE schedule_id = '\(id)' AND due_at < clock_timestamp()"
+            try await fixture.say("demo.heard.burst")
+            #expect(await fixture.waits(until: opened, is: 1))
+            for waiting in 1...2 as ClosedRange<Int64> {
+                try await fixture.say("demo.heard.burst")
+                #expect(await fixture.waits(until: due, is: waiting))
+            }
+            for count in 1...3 as ClosedRange<Int64> {
+                #expect(await fixture.waits(until: opened, is: count))
+                try await fixture.succeedOldest(of: id, in: Self.namespace)
+            }
+            #expect(await fixture.waits(until: opened + " AND state = 'succeeded'", is: 3))
+            try await end(fixture, "bursts")
+        }
+
         @Test("An absence is told once, with its command; a message begins anew") func misses() async throws {
             let fixture = try await SharedSystem.running.fixture
             let id = try await make(
@@ -144,6 +190,10 @@ extension Integration {
             #expect(try await fixture.delivered(id, is: 1))
             #expect(await fixture.waits(until: deadline + " > now() + interval '1 year'", is: 1))
             #expect(try await fixture.ledger(of: id) == ["delivered absence 1"])
+            let proof = try await fixture.administer(
+                "system.verify", #"{"check":"ledger","namespace":"\#(Self.namespace)","schedule_id":"\#(id)"}"#)
+            let ledger = try #require(proof["verified"]?["ledger"])
+            #expect(ledger["ok"]?.bool == true && ledger["commanded"]?.int64 == 1, "\(ledger)")
             #expect(
                 await waitUntil(.seconds(5)) {
                     (try? await fixture.events(of: id).contains("schedule absent")) ?? false

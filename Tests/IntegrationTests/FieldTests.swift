@@ -22,6 +22,7 @@ extension Integration {
             ("delivery", #""core""#, #""jetstream""#), ("start_timeout_seconds", "1.5", nil),
             ("run_timeout_seconds", "60.5", "300"), ("heartbeat_timeout_seconds", "5", nil),
             ("overlap_policy", #""buffer_one""#, #""skip""#), ("max_in_flight", "3", "1"),
+            ("concurrency_key", #""eu \"1\"""#, nil),
             ("misfire_policy", #""fire_all""#, #""fire_once""#), ("misfire_grace_seconds", "0.5", "300"),
             ("catchup_window_seconds", "60", "86400"), ("catchup_limit", "7", "100"), ("max_retries", "0", "3"),
             ("retry_delay_seconds", "0.5", "300"), ("retry_max_delay_seconds", "6.25", "3600"),
@@ -54,7 +55,7 @@ extension Integration {
             }
             let said = Self.fields.map { "\"\($0.name)\":\($0.value)" }.joined(separator: ",")
             let type = #""schedule_type":"cron","cron_expression":"0 9 * * *","target_command":"demo.js.all""#
-            let single = #""guarantee":"at_least_once","completion":"none""#
+            let single = #""guarantee":"at_least_once","completion":"report""#
             let id = try await fixture.done(
                 "schedule.create", #"{"name":"all",\#(type),\#(single),\#(said)}"#, in: "fields"
             ).id

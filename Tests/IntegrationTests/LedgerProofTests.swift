@@ -286,6 +286,47 @@ extension Integration {
                 script: "UPDATE scheduler.schedules SET namespace = 'spoilt' WHERE id = '\(id)'")
         }
 
+        @Test("A long backfill that waits for its rate is open and no problem; what nobody has in hand is one")
+        func backfills() async throws {
+            let fixture = try await SharedSystem.running.fixture
+            let timing = #""schedule_type":"interval","interval_seconds":1,"start_at":"2026-01-01T00:00:00Z""#
+            let id = try await create("pb", timing + #","paused":true"#, fixture)
+            let from = try await ago(1, fixture)
+            try await fixture.done(
+                "schedule.backfill", #"{"name":"pb","from":"\#(from)","limit":1000}"#, in: Self.namespace)
+            // As if it had been asked for long ago.
+            let waiting = "schedule_id = '\(id)' AND state = 'claimed'"
+            try await fixture.database.execute(
+                script: """
+                    UPDATE scheduler.executions SET claimed_at = now() - interval '1 hour',
+                        due_at = now() - interval '1 hour' WHERE \(waiting)
+                    """)
+            let scope = #","from":"\#(try await ago(2, fixture))""#
+            let found = try await ledger(of: "pb", fixture, scope)
+            #expect(!problems(found).contains { $0.hasPrefix("open") }, "\(problems(found))")
+            #expect(found["open"]?.int64 ?? 0 > 300, "\(found)")
+            let columns = """
+                schedule_id, scheduled_for, due_at, claimed_at, fence, schedule_version, missed_count, attempt, generation,
+                state, origin, trigger, ordinal, claimed_by
+                """
+            let lost = "a" + (try await fixture.rows("SELECT substr(md5('lost'), 1, 19)")[0][0] ?? "")
+            try await fixture.database.execute(
+                script: """
+                    INSERT INTO scheduler.executions (id, \(columns))
+                    SELECT (substr(replace(id::text, '-', ''), 1, 12) || '\(lost)')::uuid, \(columns)
+                    FROM scheduler.executions WHERE \(waiting) ORDER BY id DESC LIMIT 1
+                    """)
+            let spoilt = try await ledger(of: "pb", fixture, scope)
+            #expect(problems(spoilt).contains("open 1"), "\(problems(spoilt))")
+            let suffix = "replace(id::text, '-', '') LIKE '%\(lost)'"
+            try await fixture.database.execute(script: "DELETE FROM scheduler.executions WHERE \(suffix)")
+            try await fixture.done("schedule.delete", #"{"name":"pb"}"#, in: Self.namespace)
+            #expect(
+                await fixture.waits(until: "SELECT count(*) FROM scheduler.executions WHERE \(waiting)", is: 0))
+            try await fixture.database.execute(
+                script: "UPDATE scheduler.schedules SET namespace = 'spoilt' WHERE id = '\(id)'")
+        }
+
         @Test(
             "What a look at the ledger refuses",
             arguments: [

@@ -49,7 +49,7 @@ extension Integration {
             try await fixture.database.execute(
                 script: """
                     SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; DEALLOCATE ALL;
-                    PREPARE take_due (timestamptz, timestamptz, smallint[], timestamptz, bigint, uuid[])
+                    PREPARE take_due (timestamptz, timestamptz, smallint[], timestamptz, bigint, uuid[], timestamptz)
                     AS \(TimerTable.takeDueStatement.sql)
                     """)
             var lines: [String] = []
@@ -57,7 +57,7 @@ extension Integration {
                 lines = try await fixture.rows(
                     """
                     EXPLAIN (ANALYZE, BUFFERS, COSTS OFF, TIMING OFF) EXECUTE take_due
-                        (\(from), now() + interval '1 second', '{0,1,2}', now(), 1000, '{}') -- \(lines.count)
+                        (\(from), now() + interval '1 second', '{0,1,2}', now(), 1000, '{}', now()) -- \(lines.count)
                     """
                 ).map { $0[0] ?? "" }
                 #expect(lines.contains { $0.contains("timers_due") }, "\(lines)")

@@ -27,59 +27,38 @@ extension Integration {
                         """, is: 0))
             #expect(await fixture.submittedDrains())
         }
+
+        @Test("A worker that reports in a loop delays nobody")
+        func loop() async throws {
+            let fixture = try await SharedSystem.running.fixture
+            let looping = try await ReportingWorker.start("looping", fixture)
+            let other = try await ReportingWorker.start("besides", fixture)
+            #expect(await looping.reaches("delivered"))
+            #expect(await other.reaches("delivered"))
+            for turn in 0..<8000 { try looping.say("started", #"{"progress":\#(turn)}"#) }
+            try await other.report("succeeded")
+            #expect(await other.ends("succeeded"))
+            // Its own word counts in its order: the last one is kept.
+            #expect(
+                await fixture.waits(
+                    until: """
+                        SELECT (progress::text)::bigint FROM scheduler.runs WHERE execution_id = '\(looping.execution)'
+                        """, is: 7999))
+            for kind in ["started", "succeeded"] { try looping.say(kind) }
+            #expect(await looping.ends("succeeded"))
+            #expect(await fixture.submittedDrains())
+        }
     }
 
     @Suite("Reports, whatever happens to those who take them", .serialized, .timeLimit(.minutes(1)))
     struct ReportFaultTests {
-        private struct Worker {
-            let fixture: ServiceFixture
-            let message: NATSMessage
-
-            /// Waits for a message of a schedule that fires at once.
-            static func start(
-                _ name: String, _ fixture: ServiceFixture, _ fields: String = ""
-            ) async throws -> Worker {
-                let messages = try fixture.client.subscribe(try SubjectFilter("demo.js.\(name)"))
-                try await fixture.client.flush()
-                try await fixture.done(
-                    "schedule.create",
-                    """
-                    {"name":"\(name)","schedule_type":"immediate","target_command":"demo.js.\(name)",\
-                    "completion":"report","max_retries":0\(fields)}
-                    """)
-                for await message in messages {
-                    messages.cancel()
-                    return Worker(fixture: fixture, message: message)
-                }
-                throw FixtureError(description: "no message came for \(name)")
-            }
-
-            var execution: String { message.header("Scheduler-Execution-Id") ?? "none" }
-
-            func report(_ kind: String, _ body: String = "") async throws {
-                var headers = NATSHeaders()
-                try headers.append("Scheduler-Fence", message.header("Scheduler-Fence") ?? "0")
-                let subject = try Subject("\(message.header("Scheduler-Status-Subject") ?? "none").\(kind)")
-                _ = try await fixture.client.request(
-                    subject, headers: headers, payload: Array(body.utf8), timeout: .seconds(5))
-            }
-
-            func ends(_ state: String) async -> Bool {
-                await fixture.waits(
-                    until: """
-                        SELECT count(*) FROM scheduler.executions
-                        WHERE id = '\(execution)' AND state = '\(state)' AND finished_at IS NOT NULL
-                        """, is: 1)
-            }
-        }
-
         @Test("A report is applied once, though its instance dies between the commit and the acknowledgement")
         func killed() async throws {
             let fixture = try await ServiceFixture.start()
             try await fixture.makeStream()
             let first = try await fixture.startInstance(
                 "first", environment: ["CARILLON_FAIL_AT": "report.committed"])
-            let worker = try await Worker.start("killed", fixture)
+            let worker = try await ReportingWorker.start("killed", fixture)
             try await worker.report("started")
             #expect(await first.process.waitForEnd(.seconds(10)))
             // What is said while no instance runs is kept.

@@ -27,6 +27,9 @@ import Testing
         #expect(await waitUntil(.seconds(10)) { fired.count == 1 })
         let stranger = try await fixture.startInstance("stranger", environment: wrong, waits: false)
         let isTold = await waitUntil(.seconds(15)) { stranger.logTail.contains(words) }
+        let limits = Filesystem.tail("/proc/\(instance.process.pid)/limits").split(separator: "\n")
+        let core = limits.first { $0.hasPrefix("Max core file size") }?.split(separator: " ").dropFirst(4).prefix(2)
+        #expect(core?.allSatisfy { $0 == "1" || $0 == "0" } == true, "\(limits)")
         #expect(isTold, "\(stranger.logTail)")
         #expect(try await fixture.count("SELECT count(*) FROM scheduler.instances") == 1)
         #expect(await stranger.stop())

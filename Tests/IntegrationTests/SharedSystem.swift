@@ -15,7 +15,7 @@ struct SharedSystem {
     private static let starting = Task { () async throws -> SharedSystem in
         let fixture = try await ServiceFixture.start()
         try await fixture.makeStream()
-        let instance = try await fixture.startInstance()
+        let instance = try await fixture.startInstance(environment: try HTTPFace.environment(fixture))
         try await fixture.listen(fired: "demo.js.>")
         return SharedSystem(fixture: fixture, instance: instance)
     }

@@ -23,6 +23,22 @@ import ZoneData
 
     private static let good = "schedule_type: interval, interval_seconds: 5, target_command: demo.x"
 
+    @Test func whatIsFollowedComesFirst() {
+        func waves(_ text: String) -> [[String]] {
+            var file = DefinitionFile(DefinitionFile.Reading())
+            file.read(text, file: "f")
+            return FollowOrder.waves(of: file.items).map { $0.map { file.items[$0].name } }
+        }
+        func line(_ name: String, _ after: String = "") -> String {
+            "- {name: \(name), \(Self.good)\(after.isEmpty ? "" : ", after: \(after)")}\n"
+        }
+        let chain = line("c", "{any: [{schedule: b}, {schedule: elsewhere}]}") + line("b", "{schedule: a}") + line("a")
+        #expect(waves("schedules:\n" + chain + line("d", "{all: [{schedule: a}]}")) == [["a"], ["b", "d"], ["c"]])
+        // What the service refuses comes last, and is lost nowhere.
+        let ring = line("p", "{schedule: q}") + line("q", "{schedule: p}") + line("r", "3")
+        #expect(waves("schedules:\n" + ring) == [["r"], ["p", "q"]])
+    }
+
     @Test func theExampleIsValid() throws {
         let parts = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(3)
         let path = parts.joined(separator: "/") + "/examples/schedules.yaml"

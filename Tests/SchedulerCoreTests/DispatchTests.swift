@@ -52,6 +52,46 @@ import Testing
         }
     }
 
+    @Test("A service's answer to a publish ends it: it would work again", arguments: everyRule)
+    func services(_ rule: DispatchRule) {
+        let fatal = AttemptFailure(reason: DispatchEnd.targetIsAService, isFatal: true)
+        #expect(DispatchDecision.decide(.answeredByService, under: rule) == .ended(.refused(fatal)))
+    }
+
+    @Test("A forbidden subject says nothing of one message on it: another attempt, but not where once is the most")
+    func forbidden() {
+        for rule in Self.everyRule {
+            let failure = AttemptFailure(
+                reason: "the server permits this user no publish on the subject",
+                isFatal: rule.guarantee == .atMostOnce)
+            #expect(DispatchDecision.decide(.notPermitted, under: rule) == .ended(.refused(failure)), "\(rule)")
+        }
+    }
+
+    @Test("A no to a copy says nothing of another that may have arrived: uncertain, where once is the most")
+    func refusedCopies() {
+        let refusals = [DispatchOutcome.refused("too large"), .notPermitted, .answeredByService, .answeredByStream]
+        for rule in Self.everyRule {
+            for refusal in refusals {
+                let action = DispatchDecision.decide(refusal, under: rule, hasUnknownCopy: true)
+                let first = DispatchDecision.decide(refusal, under: rule)
+                #expect(action == (rule.guarantee == .atMostOnce ? .ended(.uncertain) : first), "\(rule) \(refusal)")
+                #expect(first != .ended(.uncertain))
+            }
+            let acknowledged = DispatchOutcome.acknowledged(stream: "S", sequence: 1, duplicate: true)
+            #expect(
+                DispatchDecision.decide(acknowledged, under: rule, hasUnknownCopy: true) == .ended(.delivered))
+            #expect(DispatchDecision.decide(.notSent, under: rule, hasUnknownCopy: true) == .unsent)
+        }
+    }
+
+    @Test("What was opened untracked has no outcome by its reply")
+    func untracked() {
+        let rule = Self.rule("request reply").untracked
+        #expect(rule == Self.rule("request") && rule.waitsForSilent)
+        #expect(Self.rule("core at_most_once report").untracked == Self.rule("core at_most_once"))
+    }
+
     @Test(
         "Pauses are 50 ms doubling to 5 s",
         arguments: [(-1, 50), (0, 50), (1, 100), (2, 200), (5, 1600), (6, 3200), (7, 5000), (60, 5000), (.max, 5000)])

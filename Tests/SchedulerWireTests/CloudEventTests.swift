@@ -1,4 +1,5 @@
 import JSONText
+import SchedulerCore
 import SchedulerWire
 import Testing
 
@@ -28,13 +29,15 @@ struct CloudEventTests {
         var event = event
         event.correlationID = "c"
         event.causationID = "d"
-        event.traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+        event.trace = TraceContext(
+            traceparents: ["00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"], tracestates: ["a=1", "b=2"])
         var writer = JSONWriter()
         event.write(into: &writer) { _ in }
         let value = try JSONValue.parse(writer.bytes)
         #expect(value["correlationid"]?.string == "c")
         #expect(value["causationid"]?.string == "d")
-        #expect(value["traceparent"]?.string == event.traceparent)
+        #expect(value["traceparent"]?.string == "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+        #expect(value["tracestate"]?.string == "a=1,b=2")
         #expect(value["data"]?.count == 0)
         // The standard allows lower-case letters and digits in an attribute's name, nothing else.
         #expect(value.members.allSatisfy { $0.name.utf8.allSatisfy { 0x61...0x7A ~= $0 || 0x30...0x39 ~= $0 } })

@@ -88,6 +88,7 @@ private func definition(_ text: String, onto current: ScheduleDefinition? = nil)
         ("catchup_window_seconds", ["[]"], ["-1"]), ("catchup_limit", ["1.5"], ["-1", "1001"]),
         ("start_timeout_seconds", ["[]"], ["0", "-1"]), ("run_timeout_seconds", ["[]"], ["0", "1e99"]),
         ("heartbeat_timeout_seconds", ["[]"], ["0"]), ("overlap_policy", ["1"], [#""never""#]),
+        ("concurrency_key", ["1"], [#""""#, #""a\nb""#, "\"\(String(repeating: "k", count: 129))\""]),
         ("max_in_flight", ["1.5"], ["0", "4"]), ("max_retries", ["[]"], ["-1", "1001"]),
         ("retry_delay_seconds", ["[]"], ["-1"]), ("retry_max_delay_seconds", ["[]"], ["-1"]),
         ("retry_max_age_seconds", ["[]"], ["-1"]), ("pause_after_failures", ["1.5"], ["0"]),

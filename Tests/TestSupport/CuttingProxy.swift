@@ -11,6 +11,8 @@ package final class CuttingProxy: Sendable {
         case forward
         /// Closes both sides instead of forwarding the chunk: the server never sees it.
         case cutBefore(String)
+        /// As before, for every such chunk until another rule is set.
+        case cutEach(String)
         /// Forwards the chunk, waits for the server's answer to it, and closes both sides instead of passing it on.
         case cutAfter(String)
         /// As the two before, but for the chunk that follows on the same connection: a COMMIT that goes out after it.
@@ -33,6 +35,8 @@ package final class CuttingProxy: Sendable {
 
     private struct State {
         var rule = Rule.forward
+        /// What holds once the rule took effect.
+        var next = Rule.forward
         var triggered = 0
         var turns = 0
         var clientSpokeLast = false
@@ -63,8 +67,8 @@ package final class CuttingProxy: Sendable {
         startThread { self.acceptAll() }
     }
 
-    /// Arms the proxy for one chunk.
-    package func set(_ rule: Rule) { state.withLock { $0.rule = rule } }
+    /// Arms the proxy for one chunk, and says what holds from then on.
+    package func set(_ rule: Rule, then next: Rule = .forward) { state.withLock { ($0.rule, $0.next) = (rule, next) } }
 
     /// How often a rule took effect.
     package var triggered: Int { state.withLock { $0.triggered } }
@@ -159,7 +163,7 @@ package final class CuttingProxy: Sendable {
         return state.withLock { state in
             guard state.rule == .cutBeforeReady else { return false }
             state.triggered += 1
-            state.rule = .forward
+            state.rule = state.next
             return true
         }
     }
@@ -171,7 +175,7 @@ package final class CuttingProxy: Sendable {
             let action: Action =
                 switch state.rule {
                 case .forward, .cutBeforeReady: .forward
-                case .cutBefore(let text): holds(text) ? .cut : .forward
+                case .cutBefore(let text), .cutEach(let text): holds(text) ? .cut : .forward
                 case .cutAfter(let text): holds(text) ? .cutAnswer : .forward
                 case .muteAfter(let text): holds(text) ? .mute : .forward
                 case .swallowFrom(let text): holds(text) ? .swallow : .forward
@@ -180,7 +184,7 @@ package final class CuttingProxy: Sendable {
                 }
             guard action != .forward else { return action }
             state.triggered += 1
-            state.rule = .forward
+            if case .cutEach = state.rule {} else { state.rule = state.next }
             if action == .mute || action == .swallow { state.silenced.append(link) }
             return action
         }

@@ -1,6 +1,6 @@
 """Holds the files of schemas/ to their standards and to each other, and the documentation's examples to them.
 
-check_contract.py generator | standards | asyncapi | documentation
+check_contract.py generator | standards | asyncapi | openapi | documentation
 """
 
 import json
@@ -15,6 +15,7 @@ from jsonschema.exceptions import best_match
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SCHEMAS = ROOT / "schemas"
+OPENAPI = SCHEMAS / "openapi.json"
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -29,7 +30,7 @@ def generator():
 
 def standards():
     """Each file is a draft-07 schema that names itself, closed, and needs no other file."""
-    for path in sorted(SCHEMAS.rglob("*.json")):
+    for path in sorted(set(SCHEMAS.rglob("*.json")) - {OPENAPI}):
         schema = json.loads(path.read_text())
         Draft7Validator.check_schema(schema)
         assert schema["$id"] == f"carillon:schemas/{path.relative_to(SCHEMAS)}", path
@@ -63,7 +64,7 @@ def asyncapi():
         elif isinstance(target, str):
             files.add(target.removeprefix("./"))
             assert (SCHEMAS / target).exists(), (place, target)
-    described = {str(path.relative_to(SCHEMAS)) for path in SCHEMAS.rglob("*.json")}
+    described = {str(path.relative_to(SCHEMAS)) for path in SCHEMAS.rglob("*.json") if path != OPENAPI}
     unsaid = described - files - {"targets.v1.json", "commands/error.reply.v1.json"}
     assert not unsaid, f"no message of asyncapi.yaml has the schema {sorted(unsaid)}"
     for name, channel in document["channels"].items():
@@ -78,6 +79,18 @@ def asyncapi():
                 assert message["$ref"].startswith(f"{channel}/messages/"), (name, message)
                 said.add(message["$ref"].rpartition("/")[2])
     assert said == set(document["components"]["messages"]), said ^ set(document["components"]["messages"])
+
+
+def openapi():
+    """The document is OpenAPI 3.1, says another's validator; and each command has its place in it."""
+    from openapi_spec_validator import validate  # here, for it takes its time
+
+    document = json.loads(OPENAPI.read_text())
+    assert document["openapi"] == "3.1.0"
+    validate(document)
+    said = {operation.get("x-command") for path in document["paths"].values() for operation in path.values()} - {None}
+    described = {path.name.removesuffix(".reply.v1.json") for path in (SCHEMAS / "commands").glob("*.*.reply.v1.json")}
+    assert said == described - {"error"}, said ^ described
 
 
 def documentation():
@@ -195,4 +208,5 @@ def shown(value):
 
 
 if __name__ == "__main__":
-    {"generator": generator, "standards": standards, "asyncapi": asyncapi, "documentation": documentation}[sys.argv[1]]()
+    {"generator": generator, "standards": standards, "asyncapi": asyncapi, "openapi": openapi,
+     "documentation": documentation}[sys.argv[1]]()

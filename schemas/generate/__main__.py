@@ -14,6 +14,7 @@ from catalogue import COMMANDS, is_changing
 from discovery import HELP, MICRO
 from events import EVENTS, HEADERS, event_schema
 from letters import LETTER
+from openapi import compact, document as rest, swift
 from parts import BASE, closed
 from rehearsals import REHEARSALS
 from replies import DEFINITIONS, REHEARSAL
@@ -87,6 +88,8 @@ def files():
     add("fired-message.headers.v1.json", HEADERS)
     add("dead-letter.v1.json", LETTER)
     result["asyncapi.yaml"] = yaml(document("1")) + "\n"
+    result["openapi.json"] = json.dumps(rest("1"), indent=1, ensure_ascii=False) + "\n"
+    result["../Sources/SchedulerHTTP/OpenAPIDocument.swift"] = swift(compact(rest("1")))
     return result
 
 

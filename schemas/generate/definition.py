@@ -98,6 +98,8 @@ FIELDS = {
     "heartbeat_timeout_seconds": number("", 0.001, YEAR),
     "overlap_policy": choice("skip", "buffer_one", "buffer", "allow", "cancel_previous", default="skip"),
     "max_in_flight": integer("at most the service's SCHEDULER_MAX_INSTANCES", 1, default=1),
+    "concurrency_key": string("its tracked executions share the places of this key with others of the namespace",
+                              most=128, least=1, pattern=r"^[^\u0000-\u001f\u007f-\u009f]+$"),
     "misfire_policy": choice("fire_once", "skip", "fire_all", default="fire_once"),
     "misfire_grace_seconds": number("up to this late it fires as it is", 0, YEAR, default=300),
     "catchup_window_seconds": number("", 0, YEAR, default=86_400),

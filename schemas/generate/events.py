@@ -137,8 +137,12 @@ def event_schema(name):
         "dataschema": {"const": f"carillon:schemas/events/{name}.v1.json"},
         "sequence": string("orders the events of one schedule, compared as text",
                            pattern="^[0-9]{20}\\.[0-9]{4}$"),
-    } | further | {"traceparent": string(pattern="^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"), "data": data}
-    return {"title": kind} | closed(attributes, [*further, "traceparent"], text)
+    } | further | {
+        "traceparent": string("of the command that asked for it", pattern="^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"),
+        "tracestate": string(),
+        "data": data,
+    }
+    return {"title": kind} | closed(attributes, [*further, "traceparent", "tracestate"], text)
 
 
 HEADERS = {
@@ -157,7 +161,8 @@ HEADERS = {
             "is asked to stop, with .cancel", pattern=f"^[a-z0-9_-]+\\.run\\.[A-Za-z0-9_-]+\\.{UUID}$"),
         "Scheduler-Deadline": instant("of tracked executions: when the attempt shall have ended"),
         "Content-Type": {"const": "application/json"},
-        "traceparent": string("W3C trace context", pattern="^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"),
-    }, ["Scheduler-Missed-Count", "Scheduler-Status-Subject", "Scheduler-Deadline"], "The user's own headers follow, with other names."),
+        "traceparent": string("W3C trace context", pattern="^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"),
+        "tracestate": string("of the command that asked for it"),
+    }, ["Scheduler-Missed-Count", "Scheduler-Status-Subject", "Scheduler-Deadline", "tracestate"], "The user's own headers follow, with other names."),
     "additionalProperties": {"type": "string"},
 }

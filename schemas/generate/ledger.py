@@ -70,7 +70,7 @@ LEDGER = closed({
     "occurrences": integer("that had to be accounted for", 0), "ended": integer("of them", 0),
     "open": integer("rows that have not ended, and need not have yet", 0),
     "waiting": integer("occurrences that passed while a schedule stands still", 0),
-    "commanded": integer("rows of triggers, backfills and retries", 0),
+    "commanded": integer("rows of triggers, backfills and retries, and of what messages and absences fired", 0),
     "problems": array(PROBLEM), "unproved": array(UNPROVED),
 })
 VERIFIED = closed({"ledger": LEDGER, "audit": closed({

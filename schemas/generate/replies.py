@@ -51,13 +51,20 @@ WAITING = closed({
     "scheduled_for": instant(), "trigger": choice(*TRIGGERS), "ahead": integer("how many wait before it", 0),
 }, (), "what was asked for waits until an execution before it has ended")
 
+CONCURRENCY_USE = array(closed({
+    "concurrency_key": string("with its namespace in front, where the reply is of all of them", least=1),
+    "target": string("the subject of the allow-list's entry", least=1),
+    "places": integer("missing where nobody bounds it any more", 1, 10_000), "open": integer("places that are held", 0),
+    "waiting": integer("occurrences that need one", 0),
+}, ["concurrency_key", "target", "places"]), most=100)
+
 SYSTEM = closed({
     "ready": boolean(), "reasons": array(string("why it is not ready")), "warnings": array(string()), "instance": identifier(),
     "instance_name": string(), "time": instant("PostgreSQL's, as the instance knows it"), "clock_skew_ms": integer(),
     "members": array(closed({"instance": identifier(), "partitions": integer("of 256", 0, 256)})),
     "in_flight": integer("", 0), "unanswered": integer("", 0), "due_waiting": integer("", 0),
     "events_owed": integer("", 0), "lookahead_ms": integer("", 0), "overdue": integer("", 0),
-    "claims": integer("", 0), "waiting": integer("occurrences that wait for a place", 0), "outbox_pending": integer("", 0),
+    "claims": integer("", 0), "waiting": integer("occurrences that wait for a place", 0), "concurrency_use": CONCURRENCY_USE, "outbox_pending": integer("", 0),
     "commands_pending": integer("submitted, and not yet applied", 0),
     "commands_cursor": integer("the last one that was applied, in the stream", 0),
     "audit": closed({"sequence": integer("the head of the audit's chain", 0), "hash": string(pattern="^[0-9a-f]{64}$")}),
@@ -66,15 +73,16 @@ SYSTEM = closed({
                   "propertyNames": {"enum": ["active", "paused", "exhausted", "invalid", "deleted"]},
                   "additionalProperties": {"type": "integer", "minimum": 0}},
 }, ["warnings", "commands_pending", "commands_cursor", "audit", "instance", "instance_name", "time", "clock_skew_ms", "members", "in_flight", "unanswered", "due_waiting",
-    "events_owed", "lookahead_ms", "overdue", "claims", "waiting", "outbox_pending", "freezes", "schedules"])
+    "events_owed", "lookahead_ms", "overdue", "claims", "waiting", "concurrency_use", "outbox_pending", "freezes", "schedules"])
 
 ALLOWED = closed({
     "namespace": string("a namespace, or * for every one", pattern=r"^([A-Za-z0-9][A-Za-z0-9_-]{0,63}|\*)$"),
     "subject": string("a subject, with * and > as NATS has them", least=1),
     "delivery": array(choice("core", "jetstream", "request")), "max_payload_bytes": integer("", 1),
+    "max_in_flight": integer("tracked executions that are open on the subject at once", 1, 10_000),
     "payload_schema": {"description": "a JSON Schema (draft-07) that payloads must satisfy"},
     "source": choice("file", "command"), "created_at": instant(), "created_by": string(),
-}, ["max_payload_bytes", "payload_schema", "source", "created_at", "created_by"])
+}, ["max_payload_bytes", "max_in_flight", "payload_schema", "source", "created_at", "created_by"])
 
 FIRE = closed({
     "at": instant("the occurrence"), "moved_to": instant("when it is due, where that is another instant"),

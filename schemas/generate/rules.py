@@ -2,7 +2,7 @@
 
 from commands import IF_ANY, IN_FLIGHT, LIMIT, UNVERSIONED, paged, request
 from parts import NAMESPACE, array, choice, closed, integer, number, string
-from replies import ALLOWED, WARNINGS
+from replies import ALLOWED, CONCURRENCY_USE, WARNINGS
 
 SCOPE = {
     "namespace": string("a namespace, or * for every one", pattern=r"^([A-Za-z0-9][A-Za-z0-9_-]{0,63}|\*)$"),
@@ -22,9 +22,14 @@ LIMITS = {
     "min_interval_seconds": number("the shortest time between two occurrences", 0.1, 31_622_400),
     "max_payload_bytes": integer("", 1, INT32),
 }
+PLACES = integer("executions that are open at once", 1, 10_000)
+CONCURRENCY = {
+    "description": "places of concurrency keys; a key that is not named has one", "type": "object", "maxProperties": 1000,
+    "propertyNames": {"minLength": 1, "maxLength": 128}}
 CHANGED = {"target": ALLOWED, "warnings": WARNINGS, "in_flight": IN_FLIGHT}
 VIEW = closed({"namespace": NAMESPACE, "schedules": integer("that there are", 0)} | {
-    name: schema if name == "max_schedules" else or_null(schema) for name, schema in LIMITS.items()})
+    name: schema if name == "max_schedules" else or_null(schema) for name, schema in LIMITS.items()
+} | {"concurrency": CONCURRENCY | {"additionalProperties": PLACES}})
 
 PAGE = request({"limit": LIMIT, "cursor": string("a next_cursor", most=400)})
 
@@ -34,6 +39,7 @@ COMMANDS = {
         request(SCOPE | {
             "delivery": array(choice("jetstream", "core", "request"), least=1, default=["jetstream"]),
             "max_payload_bytes": integer("", 1, INT32),
+            "max_in_flight": integer("tracked executions that are open on the subject at once", 1, 10_000),
             "payload_schema": {"description": "a JSON Schema (draft-07) that payloads must satisfy", "type": "object"}},
             ["namespace", "subject"], options=UNVERSIONED),
         CHANGED, IF_ANY),
@@ -41,7 +47,10 @@ COMMANDS = {
         request(SCOPE, ["namespace", "subject"], options=UNVERSIONED), CHANGED, IF_ANY),
     "admin.target.list": (PAGE, paged("targets", ALLOWED), ["next_cursor"]),
     "admin.namespace.limits": (
-        request({"namespace": NAMESPACE} | LIMITS, ["namespace"], options=UNVERSIONED), {"namespace": VIEW}, []),
+        request({"namespace": NAMESPACE} | LIMITS | {
+            "concurrency": CONCURRENCY | {"type": ["object", "null"], "additionalProperties": or_null(PLACES)}},
+            ["namespace"], options=UNVERSIONED),
+        {"namespace": VIEW, "concurrency_use": CONCURRENCY_USE}, []),
     "admin.namespace.list": (
         request({"limit": LIMIT, "cursor": string(most=64)}), paged("namespaces", VIEW), ["next_cursor"]),
 }

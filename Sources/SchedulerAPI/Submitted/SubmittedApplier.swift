@@ -6,6 +6,7 @@ import SchedulerCore
 import SchedulerEngine
 import SchedulerStore
 import SchedulerWire
+import ServiceMetrics
 
 /// Applies what was submitted, for as long as this instance holds the role.
 struct SubmittedApplier: Sendable {
@@ -131,7 +132,12 @@ struct SubmittedApplier: Sendable {
                 case .beginAnew: throw Broken(description: "a delivery was lost on its way")
                 case .acknowledge: break
                 case .apply:
-                    try await settle(SubmittedCommand(delivery, created: holding.created), holding, isFirst: isFirst)
+                    let command = SubmittedCommand(delivery, created: holding.created)
+                    let correlation = Correlation(trace: command.trace, requestID: command.requestID)
+                    let isFirstNow = isFirst
+                    try await Correlation.$current.withValue(correlation) {
+                        try await settle(command, holding, isFirst: isFirstNow)
+                    }
                     order.settle(delivery.streamSequence)
                     isFirst = false
                 }
@@ -155,6 +161,7 @@ extension SubmittedApplier {
         var hasBegun = !isFirst || refusal != nil
         var tries = 0
         var isNamed = false
+        let taken = MonotonicClock.now()
         defer { if isNamed { engine.report(submitted: nil) } }
         while true {
             try expectRole()
@@ -171,10 +178,10 @@ extension SubmittedApplier {
                     try await carryOut(submission)
                 }
                 FailPoint.submittedApplied.reach()
-                return
+                return count(command, refusal, since: taken)
             } catch {
                 switch SubmittedFailure(error) {
-                case .applied: return
+                case .applied: return count(command, refusal, since: taken)
                 case .deposed: throw Deposed()
                 case .rejected(let error): refusal = error
                 case .again(let failure, let wireError):
@@ -195,6 +202,11 @@ extension SubmittedApplier {
                 }
             }
         }
+    }
+
+    private func count(_ command: SubmittedCommand, _ refusal: WireError?, since taken: Int64) {
+        engine.meters.answered(
+            command.name, code: refusal?.code.httpStatus ?? 200, nanoseconds: MonotonicClock.now() - taken)
     }
 
     private func carryOut(_ submission: Submission) async throws {

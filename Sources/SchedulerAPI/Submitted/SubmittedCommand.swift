@@ -17,6 +17,8 @@ struct SubmittedCommand: Sendable {
     let requestID: String
     /// The request, with the key as its `request_id`; or why it can be none.
     let request: Result<CommandRequest, WireError>
+    /// Of its headers.
+    let trace: TraceContext?
 
     /// What the body may have as its `request_id`.
     private static let longestKey = 128
@@ -27,10 +29,17 @@ struct SubmittedCommand: Sendable {
         return CommandHandlers.isInParts(CommandHandlers.Name(noun: noun, verb: verb))
     }
 
+    /// What the catalogue calls it; nil where it knows no such command.
+    var name: String? {
+        guard let noun, let verb else { return nil }
+        return CommandCatalogue.page(.command, noun: noun, verb: verb)?.name
+    }
+
     /// - Parameter created: the stream's creation time.
     init(_ delivery: PulledMessage, created: String) {
         let message = delivery.message
         subject = message.subject
+        trace = TraceContext(message)
         sequence = delivery.streamSequence
         let tokens = message.subject.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
         let isWhole = tokens.count == 5

@@ -59,24 +59,39 @@ package struct EventIntake: Hashable, Sendable {
     /// Where a stream's reader stops.
     package static let mostFromStream = 1000
 
+    /// The burst that a schedule hears: it goes on until no message came for `debounce_seconds`.
+    package struct Burst: Hashable, Sendable {
+        /// When its last message came.
+        package let lastAt: Instant
+        /// Messages.
+        package let count: Int64
+
+        package init(lastAt: Instant, count: Int64) {
+            self.lastAt = lastAt
+            self.count = count
+        }
+    }
+
+    /// In the order of their due times, but for a rate.
     package private(set) var additions: [Addition] = []
     package private(set) var state: EventState
     /// Messages that found no room.
     package private(set) var dropped = 0
+    /// The burst that waits goes on: the first of the additions stands for it from now on.
+    package private(set) var continuesBurst = false
 
     /// - Parameters:
     ///   - heard: in the order in which they were heard.
     ///   - isKnown: whether the message with this place in `heard` waits, or was fired, already: a stream's redelivery.
     ///   - room: how many more may wait.
-    ///   - burst: messages of the burst that waits to be quiet.
+    ///   - burst: the latest burst that waits.
     package init(
         _ heard: [HeardMessage], _ timing: Timing, _ state: EventState, isKnown: (Int) -> Bool, room: Int,
-        burst: Int64, now: Instant
+        burst: Burst?, now: Instant
     ) {
         self.state = state
         let rule = timing.event
-        var burst = burst
-        var last: HeardMessage?
+        var bursts = Bursts(rule, burst, room: room)
         for (index, message) in heard.enumerated() {
             let isOld = message.sequence.map { $0 <= state.lastSequence } ?? false
             if let sequence = message.sequence { self.state.lastSequence = max(self.state.lastSequence, sequence) }
@@ -85,9 +100,7 @@ package struct EventIntake: Hashable, Sendable {
             else { continue }
             if rule.debounceMilliseconds > 0 {
                 // One that comes again says nothing new: a later one of its burst was taken.
-                if isOld { continue }
-                burst += 1
-                if last.map({ $0.at <= message.at }) ?? true { last = message }
+                if !isOld { bursts.add(message) }
                 continue
             }
             if isOld, isKnown(index) { continue }
@@ -102,8 +115,56 @@ package struct EventIntake: Hashable, Sendable {
             }
             additions.append(Addition(message: message, dueAt: due, count: 1))
         }
-        guard let last else { return }
-        let quiet = last.at.adding(milliseconds: rule.debounceMilliseconds + rule.delayMilliseconds)
-        additions = [Addition(message: last, dueAt: quiet, count: burst)]
+        guard rule.debounceMilliseconds > 0 else { return }
+        bursts.close()
+        (additions, dropped, continuesBurst) = (bursts.closed, bursts.dropped, bursts.isContinued)
+    }
+}
+
+/// Divides messages into bursts. A burst that was quiet for long enough is over, whether it has fired or not: what comes
+/// later begins another one.
+private struct Bursts {
+    private let rule: EventRule
+    private let room: Int
+    private var last: HeardMessage?
+    private var lastAt: Instant?
+    private var count: Int64 = 0
+    /// The present one waits already, as a row.
+    private var isWaiting: Bool
+    private(set) var closed: [EventIntake.Addition] = []
+    private(set) var isContinued = false
+    private(set) var dropped = 0
+
+    init(_ rule: EventRule, _ waiting: EventIntake.Burst?, room: Int) {
+        self.rule = rule
+        self.room = room
+        isWaiting = waiting != nil
+        lastAt = waiting?.lastAt
+        count = waiting?.count ?? 0
+    }
+
+    mutating func add(_ message: HeardMessage) {
+        if let lastAt, message.at < lastAt.adding(milliseconds: rule.debounceMilliseconds) {
+            if isWaiting { isContinued = true }
+            // Two that hear at once have not quite the same clock.
+            if last == nil || message.at >= lastAt { last = message }
+            self.lastAt = max(lastAt, message.at)
+            count += 1
+            return
+        }
+        close()
+        guard closed.count < room else {
+            dropped += 1
+            return
+        }
+        (last, lastAt, count, isWaiting) = (message, message.at, 1, false)
+    }
+
+    /// The present one is over, or all that was heard of it so far.
+    mutating func close() {
+        defer { (last, lastAt) = (nil, nil) }
+        guard let last, let lastAt else { return }
+        let quiet = lastAt.adding(milliseconds: rule.debounceMilliseconds + rule.delayMilliseconds)
+        closed.append(EventIntake.Addition(message: last, dueAt: quiet, count: count))
     }
 }

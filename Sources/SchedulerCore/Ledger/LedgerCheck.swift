@@ -12,8 +12,10 @@ package struct LedgerFindings: Hashable, Sendable {
     package fileprivate(set) var open = 0
     /// Occurrences that passed while the schedule stands still: they are accounted for when it goes on.
     package fileprivate(set) var waiting: Int64 = 0
-    /// Rows of triggers, backfills and retries.
+    /// Rows that nobody could foresee: of triggers, backfills and retries, of messages and absences.
     package fileprivate(set) var commanded = 0
+    /// Backfills that are open for long: a living instance may have them in its line.
+    package fileprivate(set) var lasting: [ExecutionID] = []
 
     /// Something that a doubt may excuse.
     package var needDoubts: Bool {
@@ -47,27 +49,36 @@ package struct LedgerCheck: Sendable {
     private let window: Window
     private let now: Instant
     private let openLimit: Int64
+    private let held: Set<ExecutionID>
     private var findings = LedgerFindings()
 
-    private init(_ history: ScheduleHistory, _ doubts: [LedgerDoubt], _ window: Window) {
+    private init(
+        _ history: ScheduleHistory, _ doubts: [LedgerDoubt], _ held: Set<ExecutionID>, _ window: Window
+    ) {
+        self.held = held
         schedule = history.standing.schedule.id
         self.history = history
         self.doubts = history.doubts + doubts
         self.window = window
         now = history.standing.now
         // What no acknowledgement comes for is without an outcome after that time (semantics.md §5).
-        let grace = history.standing.schedule.definition.misfire.graceMilliseconds
-        openLimit = max(Self.patience, grace) + Self.patience
+        let definition = history.standing.schedule.definition
+        // Where the reply is the outcome, the worker has its run time-out for it, and the row stays as it was claimed.
+        let reply = definition.completion == .reply ? LifeRule(definition).runTimeout : 0
+        openLimit = max(Self.patience, definition.misfire.graceMilliseconds) + reply + Self.patience
     }
 
     /// - Parameters:
     ///   - doubts: besides those of the history.
+    ///   - held: of the backfills that are open for long (``LedgerFindings/lasting``), those that a living instance has in
+    ///     its line: they wait for their rate.
     ///   - rows: all of the schedule in the window, in the order of their keys.
     ///   - later: the next rows of its own time behind the window: a range among them may reach into it.
     package static func run(
-        _ history: ScheduleHistory, doubts: [LedgerDoubt] = [], window: Window, rows: [LedgerRow], later: [LedgerRow]
+        _ history: ScheduleHistory, doubts: [LedgerDoubt] = [], held: Set<ExecutionID> = [], window: Window,
+        rows: [LedgerRow], later: [LedgerRow]
     ) -> LedgerFindings {
-        var check = LedgerCheck(history, doubts, window)
+        var check = LedgerCheck(history, doubts, held, window)
         check.look(rows, later)
         return check.findings
     }
@@ -101,17 +112,18 @@ package struct LedgerCheck: Sendable {
         guard !row.isOver else { return }
         let limit = (row.openUntil ?? row.openSince.adding(milliseconds: openLimit - Self.patience))
             .adding(milliseconds: Self.patience)
-        guard now > limit else {
+        guard now > limit, !held.contains(row.id) else {
             findings.open += 1
             return
         }
+        if row.origin == .backfill, row.openUntil == nil { findings.lasting.append(row.id) }
         findings.problems.append(
             LedgerProblem(
                 .open, generation: row.generation, from: row.scheduledFor, through: row.scheduledFor, count: 1,
                 execution: row.id))
     }
 
-    /// What one row says of itself. - Returns: whether it stands for occurrences.
+    /// What one row says of itself. - Returns: whether it stands for occurrences that can be foreseen.
     private mutating func isExplained(_ row: LedgerRow, by span: LedgerSpan) -> Bool {
         let occurrence = Occurrence(schedule: schedule, generation: row.generation, scheduledFor: row.scheduledFor)
         if occurrence.executionID != row.id {
@@ -119,6 +131,10 @@ package struct LedgerCheck: Sendable {
                 LedgerProblem(
                     .identity, generation: row.generation, from: row.scheduledFor, through: row.scheduledFor,
                     count: 1, execution: row.id))
+        }
+        if span.isListening, span.allowed.contains(row.scheduledFor) {
+            findings.commanded += 1
+            return false
         }
         guard span.allowed.contains(row.scheduledFor), span.source.latest(through: row.scheduledFor) == row.scheduledFor
         else {

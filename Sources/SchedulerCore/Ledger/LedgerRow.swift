@@ -48,16 +48,19 @@ package struct LedgerSpan: Sendable {
     package let allowed: ClosedRange<Instant>
     /// Its limit of runs ended it: nothing is owed behind its last row.
     package let endsWithLastRow: Bool
+    /// Messages, or their absence, made its rows: it has no occurrences that anybody could foresee.
+    package let isListening: Bool
 
     package init(
         generation: Int32, source: OccurrenceSource, required: ClosedRange<Instant>?,
-        allowed: ClosedRange<Instant>, endsWithLastRow: Bool = false
+        allowed: ClosedRange<Instant>, endsWithLastRow: Bool = false, isListening: Bool = false
     ) {
         self.generation = generation
         self.source = source
         self.required = required
         self.allowed = allowed
         self.endsWithLastRow = endsWithLastRow
+        self.isListening = isListening
     }
 }
 

@@ -104,7 +104,7 @@ package struct ScheduleHistory: Sendable {
             let isOwed = isSingle && generation == 1
             return LedgerSpan(
                 generation: generation, source: source, required: required, allowed: lower...upper,
-                endsWithLastRow: isSpent && !isOwed)
+                endsWithLastRow: isSpent && !isOwed, isListening: timing.isListening)
         }
 
         /// The last that was due when its time ended.

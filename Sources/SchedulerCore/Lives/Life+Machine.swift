@@ -14,9 +14,11 @@ extension Life {
         case .acknowledged: return try acknowledged(rule, now)
         case .refused(let failure):
             guard state == .claimed else { throw .outOfPlace(state) }
+            if isCancelling { return finished(.cancelled) }
             return ended(.failed, failure, rule, now)
         case .unanswered:
             guard state == .claimed else { throw .outOfPlace(state) }
+            if isCancelling { return finished(.cancelled) }
             return ended(.timedOut, AttemptFailure(reason: "no reply came within the run time-out"), rule, now)
         case .uncertain: return try uncertain()
         case .started(let fence): return try started(fence, rule, now)
@@ -28,6 +30,7 @@ extension Life {
         case .deadlinePassed: return try deadlinePassed(rule, now)
         case .cancel(let reason): return try cancelled(reason, now)
         case .reopened(let fence): return try reopened(fence)
+        case .takenBack(let due): return try takenBack(due)
         }
     }
 
@@ -54,8 +57,14 @@ extension Life {
         life.state = .delivered
         life.deliveredAt = now
         guard isTracked else { return LifeChange(life: life, tells: [.delivered]) }
+        if rule.completion == .none {
+            // It was opened to be tracked, and nobody waits for its worker's word any more: delivered is done.
+            return LifeChange(life: life.finished(.succeeded).life, tells: [.delivered, .succeeded])
+        }
         let runUntil = now.adding(milliseconds: rule.runTimeout)
         life.runUntil = runUntil
+        // Its worker may have begun to listen by now; how long it has is settled.
+        guard !isCancelling else { return LifeChange(life: life, tells: [.delivered], asksWorkerToStop: true) }
         life.deadline = Deadline(.run, at: runUntil)
         if let start = rule.startTimeout, start < rule.runTimeout {
             life.deadline = Deadline(.start, at: now.adding(milliseconds: start))
@@ -65,10 +74,11 @@ extension Life {
 
     private func uncertain() throws(LifeRefusal) -> LifeChange {
         guard state == .claimed else { throw .outOfPlace(state) }
+        if isCancelling { return finished(.cancelled) }
         var life = self
         life.state = .dead
-        life.lastOutcome = "uncertain"
-        life.reason = "uncertain"
+        life.lastOutcome = DispatchEnd.uncertainWord
+        life.reason = DispatchEnd.uncertainWord
         life.deadline = nil
         return LifeChange(life: life, tells: [.dead])
     }
@@ -83,6 +93,18 @@ extension Life {
         life.startedAt = nil
         life.runUntil = nil
         life.deadline = nil
+        life.isCancelling = false
+        return LifeChange(life: life)
+    }
+
+    /// The attempt never was: it gets another fence when it is opened again. A first one has no life to go back to.
+    private func takenBack(_ due: Instant) throws(LifeRefusal) -> LifeChange {
+        guard state == .claimed, attempt > 1 else { throw .outOfPlace(state) }
+        if isCancelling { return finished(.cancelled) }
+        var life = self
+        life.state = .retryWait
+        life.attempt -= 1
+        life.deadline = Deadline(.retry, at: due)
         return LifeChange(life: life)
     }
 }
@@ -150,14 +172,18 @@ extension Life {
 
 extension Life {
     /// An attempt did not succeed: another follows, or the execution gives up.
+    ///
+    /// A time-out says that nobody has told an end: the attempt may have run, or run still. Where once is the most, nothing
+    /// follows it. What failed has said so, and what was refused has reached nobody.
     private func ended(
         _ tell: LifeTell, _ failure: AttemptFailure, _ rule: LifeRule, _ now: Instant
     ) -> LifeChange {
         var life = self
+        let isUncertain = tell == .timedOut && rule.guarantee == .atMostOnce
         life.lastOutcome = tell.rawValue
-        life.reason = failure.reason
+        life.reason = isUncertain ? DispatchEnd.uncertainWord : failure.reason
         let next =
-            failure.isFatal
+            failure.isFatal || isUncertain
             ? nil
             : rule.retry.next(
                 after: attempt, of: execution, openedAt: openedAt, now: now, asked: failure.retryAfter)
@@ -183,22 +209,25 @@ extension Life {
             }
         if deadline.kind == .cancel { return finished(.cancelled) }
         var change = ended(.timedOut, AttemptFailure(reason: words), rule, now)
-        change.asksWorkerToStop = isTracked && rule.completion == .report
+        // Of a schedule that is tracked no longer, the attempts that are out were sent to be reported on.
+        change.asksWorkerToStop = isTracked && rule.completion != .reply
         return change
     }
 
     private func cancelled(_ reason: String, _ now: Instant) throws(LifeRefusal) -> LifeChange? {
+        // Of one that nobody waits for only its claimant knows whether it is with NATS.
+        guard state != .claimed || isTracked else { throw .outOfPlace(state) }
         var life = self
         life.reason = reason
         switch state {
         case .retryWait: return life.finished(.cancelled)
-        case .delivered, .running:
+        // A claimed one that is not with NATS yet is given up by its claimant, at once.
+        case .claimed, .delivered, .running:
             guard !isCancelling else { return nil }
             life.isCancelling = true
             life.deadline = Deadline(.cancel, at: now.adding(milliseconds: Self.cancelGrace))
             return LifeChange(life: life, asksWorkerToStop: true)
-        // Its claimant knows whether it is with NATS: the claimant gives it up.
-        case .claimed, .succeeded, .dead, .skipped, .cancelled: throw .outOfPlace(state)
+        case .succeeded, .dead, .skipped, .cancelled: throw .outOfPlace(state)
         }
     }
 

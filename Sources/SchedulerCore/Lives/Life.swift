@@ -86,6 +86,8 @@ package enum LifeEvent: Hashable, Sendable {
     case cancel(reason: String)
     /// The next attempt was opened, under its own fence.
     case reopened(fence: Int64)
+    /// That attempt was taken back before anybody could have it; it is due again then.
+    case takenBack(due: Instant)
 }
 
 package struct AttemptFailure: Hashable, Sendable {

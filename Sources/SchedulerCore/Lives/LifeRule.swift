@@ -3,6 +3,8 @@ package import Recurrence
 /// What a schedule says about the lives of its executions. Times in milliseconds.
 package struct LifeRule: Hashable, Sendable {
     package let completion: Completion
+    /// Of `at_most_once` no attempt follows one that its target may have, unless that one's end is told.
+    package let guarantee: Guarantee
     /// From the delivery until the worker says that it began; nil for as long as the run may take.
     package let startTimeout: Int64?
     /// From the delivery, or from the beginning once that is told, until the end.
@@ -12,9 +14,11 @@ package struct LifeRule: Hashable, Sendable {
     package let retry: RetryRule
 
     package init(
-        completion: Completion, startTimeout: Int64?, runTimeout: Int64, heartbeatTimeout: Int64?, retry: RetryRule
+        completion: Completion, guarantee: Guarantee = .atLeastOnce, startTimeout: Int64?, runTimeout: Int64,
+        heartbeatTimeout: Int64?, retry: RetryRule
     ) {
         self.completion = completion
+        self.guarantee = guarantee
         self.startTimeout = startTimeout
         self.runTimeout = runTimeout
         self.heartbeatTimeout = heartbeatTimeout
@@ -23,7 +27,7 @@ package struct LifeRule: Hashable, Sendable {
 
     package init(_ definition: ScheduleDefinition) {
         self.init(
-            completion: definition.completion,
+            completion: definition.completion, guarantee: definition.guarantee,
             startTimeout: definition.startTimeoutSeconds.map(Self.milliseconds),
             runTimeout: Self.milliseconds(definition.runTimeoutSeconds),
             heartbeatTimeout: definition.heartbeatTimeoutSeconds.map(Self.milliseconds), retry: definition.retry)

@@ -13,9 +13,11 @@ package struct OverlapPlan: Hashable, Sendable {
     /// - Parameters:
     ///   - plan: the whole plan; what of it is not due yet has a place.
     ///   - generation: the timer's.
+    ///   - limits: what besides its own places bounds the schedule, and how many places that leaves.
     package init(
         _ plan: ClaimPlan, of schedule: ScheduleID, generation: Int32, _ planner: ClaimPlanner, _ rule: OverlapRule,
-        _ occupancy: Occupancy, at now: Instant
+        _ occupancy: Occupancy, limits: (names: ConcurrencyNames, shared: Int) = (ConcurrencyNames(), .max),
+        at now: Instant
     ) {
         self.plan = plan
         guard !plan.fires.isEmpty else { return }
@@ -26,7 +28,8 @@ package struct OverlapPlan: Hashable, Sendable {
         let known = Set(occupancy.waiting.map(\.id))
         let met = known.isEmpty ? [] : occurrences.indices.filter { known.contains(occurrences[$0].executionID) }
         let fires = plan.fires.indices.filter { !met.contains($0) }
-        let decision = rule.decide(fires.count, open: occupancy.open, waiting: occupancy.waiting.count)
+        let decision = rule.decide(
+            fires.count, open: occupancy.open, waiting: occupancy.waiting.count, shared: limits.shared)
         var skipped: [(fire: PlannedFire, reason: SkipReason)] = []
         self.plan.fires = []
         for (index, verdict) in zip(fires, decision.verdicts) {
@@ -37,7 +40,7 @@ package struct OverlapPlan: Hashable, Sendable {
                 waiting.append(
                     WaitingOccurrence(
                         occurrence: occurrences[index], dueAt: fire.dueAt, trigger: fire.trigger,
-                        missedCount: fire.missedCount, since: now))
+                        missedCount: fire.missedCount, since: now, limits: limits.names))
             case .skipped(let reason): skipped.append((fire, reason))
             }
         }

@@ -50,7 +50,28 @@ extension OverlapRule {
     /// - Parameters:
     ///   - open: those that hold a place.
     ///   - waiting: those that wait already.
-    package func decide(_ count: Int, open: Int, waiting: Int) -> OverlapDecision {
+    ///   - shared: places that the limits leave, which other schedules share. Who has a place of the schedule's own and
+    ///     none of those holds the former and waits; under `allow`, which has no bound, so many as under `buffer`.
+    package func decide(_ count: Int, open: Int, waiting: Int, shared: Int = .max) -> OverlapDecision {
+        var decision = decide(count, open: open, waiting: waiting)
+        guard shared < count else { return decision }
+        var room = shared
+        var queue = decision.supersedesWaiting ? 0 : waiting
+        for index in decision.verdicts.indices {
+            if decision.verdicts[index] == .opens {
+                if room > 0 {
+                    room -= 1
+                    continue
+                }
+                decision.verdicts[index] =
+                    policy == .allow && queue >= Self.mostBuffered ? .skipped(.overlap) : .waits
+            }
+            if decision.verdicts[index] == .waits { queue += 1 }
+        }
+        return decision
+    }
+
+    private func decide(_ count: Int, open: Int, waiting: Int) -> OverlapDecision {
         if policy == .cancelPrevious { return decideNewestFirst(count, open: open, waiting: waiting) }
         var (open, waiting) = (open, waiting)
         return OverlapDecision(

@@ -13,10 +13,12 @@ package struct WaitingOccurrence: Hashable, Sendable {
     package let since: Instant
     /// The execution whose end made it.
     package let causedBy: ExecutionID?
+    /// Limits of which it needs a place, as far as they were known when it was written down.
+    package let limits: ConcurrencyNames
 
     package init(
         occurrence: Occurrence, id: ExecutionID? = nil, dueAt: Instant, trigger: Trigger, missedCount: Int64 = 0,
-        since: Instant, causedBy: ExecutionID? = nil
+        since: Instant, causedBy: ExecutionID? = nil, limits: ConcurrencyNames = ConcurrencyNames()
     ) {
         self.occurrence = occurrence
         self.id = id ?? occurrence.executionID
@@ -25,6 +27,7 @@ package struct WaitingOccurrence: Hashable, Sendable {
         self.missedCount = missedCount
         self.since = since
         self.causedBy = causedBy
+        self.limits = limits
     }
 }
 

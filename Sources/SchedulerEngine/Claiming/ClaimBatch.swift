@@ -1,7 +1,7 @@
 import NATSClient
 import PostgresClient
-package import Recurrence
-package import SchedulerCore
+import Recurrence
+import SchedulerCore
 import SchedulerStore
 import SchedulerWire
 
@@ -33,11 +33,18 @@ struct ClaimBatch {
     private(set) var skipped: [(execution: Execution, schedule: CompiledSchedule)] = []
     private(set) var parked: [Parked] = []
     /// What each opening needs when it is fired, in the order of the openings.
-    private var planned: [(fire: PlannedFire, schedule: CompiledSchedule, isLast: Bool, own: [UInt8]?)] = []
+    private(set) var planned: [(fire: PlannedFire, schedule: CompiledSchedule, isLast: Bool, own: [UInt8]?)] = []
     /// Messages that wait no longer: they fire, or are of a timing that is no more.
-    private var heard: [Int64] = []
+    private(set) var heard: [Int64] = []
 
-    init(id: ClaimTable.ClaimID, now: Instant, late: Instant, room: ClaimRoom, existing: Existing) {
+    /// How the limits of its schedules stand, under their locks.
+    private var book: ConcurrencyBook
+
+    init(
+        id: ClaimTable.ClaimID, now: Instant, late: Instant, room: ClaimRoom, existing: Existing,
+        book: ConcurrencyBook = ConcurrencyBook()
+    ) {
+        self.book = book
         self.existing = existing
         self.id = id
         self.now = now
@@ -46,7 +53,7 @@ struct ClaimBatch {
     }
 
     /// How many timers this claim moves.
-    var count: Int { timers.count + parked.count }
+    var count: Int { timers.count + listening.count + parked.count }
     /// Nothing more may be added.
     var isFull: Bool { room.isFull }
     /// Something that is due was left for another claim.
@@ -54,10 +61,19 @@ struct ClaimBatch {
 
     /// What waits for a place from now on.
     private(set) var waiting: [WaitingOccurrence] = []
+    /// The messages of those that came by one.
+    private(set) var waitingMessages: [(id: ExecutionID, payload: [UInt8])] = []
+    /// Whose executions take places of limits.
+    private(set) var limited: [ScheduleID: ConcurrencyNames] = [:]
     /// What waited for a place before, and gives way.
-    private var superseded: [(execution: Execution, schedule: CompiledSchedule)] = []
+    private(set) var superseded: [(execution: Execution, schedule: CompiledSchedule)] = []
     /// Schedules that have no place free, and of which nothing is due yet: when it is, there may be one.
     private(set) var deferred: [ScheduleID] = []
+
+    /// Timers of schedules that messages drive, and whether a claim may meet them ahead of their time.
+    private(set) var listening: [(timer: Timer, isPutOff: Bool)] = []
+    /// Those whose messages are due and have no place, and when they are looked at again.
+    private(set) var placeless: [ScheduleID: Instant] = [:]
 
     /// Timers that a freeze holds, by their place among ``timers``: each needs a turn after the freeze.
     private(set) var held: [FreezeID: [Int]] = [:]
@@ -66,10 +82,19 @@ struct ClaimBatch {
     private(set) var over: [ScheduleID] = []
 
     /// What jumps of the clocks left out between an occurrence and the next one, and absences.
-    private var removals: [AuditEntry] = []
+    private(set) var removals: [AuditEntry] = []
 
     var executionIDs: [ExecutionID] {
         openings.map(\.id) + skipped.map(\.execution.id) + superseded.map(\.execution.id)
+    }
+
+    /// What its journal rows name. Messages that waited for days have a row of their own. What comes late of a schedule's
+    /// own time has not: an outage makes many of it, and they are soon gone.
+    var journal: (near: [ExecutionID], far: [ExecutionID]) {
+        let far = openings.filter { $0.occurrence.origin == .event && $0.occurrence.liesFarBack(at: now) }.map(\.id)
+        guard !far.isEmpty else { return (executionIDs, []) }
+        let apart = Set(far)
+        return (executionIDs.filter { !apart.contains($0) }, far)
     }
 
     /// Decides over one due timer. What does not fit is left as it is.
@@ -89,12 +114,7 @@ struct ClaimBatch {
         if let timing = schedule.planner.listening {
             let held = freezes.filter { $0.from <= now && now < $0.until }.map(\.until).max()
             if timing.type == .event {
-                let free = occupancy.map { schedule.overlap.free(open: $0.open, waiting: $0.waiting.count) } ?? .max
-                // Messages wait for a place, whatever the policy: none is skipped.
-                guard free > 0 else { return deferred.append(schedule.id) }
-                hear(
-                    due, schedule, timing, facts?.waiting[schedule.id] ?? [], horizon: horizon, most: free,
-                    heldUntil: held)
+                hear(due, schedule, timing, facts, horizon, occupancy, heldUntil: held)
             } else {
                 miss(due, schedule, timing, facts, heldUntil: held)
             }
@@ -102,7 +122,9 @@ struct ClaimBatch {
         }
         var timer = due.timer
         // What is not due takes a place that is free; else it is decided over when it is due.
-        let free = occupancy.map { schedule.overlap.free(open: $0.open, waiting: $0.waiting.count) }
+        let free = occupancy.map {
+            min(schedule.overlap.free(open: $0.open, waiting: $0.waiting.count), book.unclaimed(schedule.limits))
+        }
         var plan = plan(due, schedule.planner, horizon: horizon, freezes: freezes, most: free ?? .max)
         guard room.take(plan, late: late) else { return }
         if let occupancy {
@@ -130,6 +152,10 @@ struct ClaimBatch {
         own: [UInt8]? = nil, isLast: Bool, _ timer: inout Timer
     ) {
         timer.fireSequence += 1
+        if !schedule.limits.isEmpty {
+            book.note(opened: 1, waiting: 0, schedule.limits)
+            limited[schedule.id] = schedule.limits.names
+        }
         let occurrence = Occurrence(
             schedule: schedule.id, generation: timer.generation, origin: origin, scheduledFor: fire.scheduledFor,
             ordinal: ordinal)
@@ -142,24 +168,52 @@ struct ClaimBatch {
         planned.append((fire, schedule, isLast, own))
     }
 
-    /// Takes what waits for a schedule that messages drive.
-    private mutating func hear(
-        _ due: TimerTable.Due, _ schedule: CompiledSchedule, _ timing: Timing, _ waiting: [WaitingEvent],
-        horizon: Instant, most: Int, heldUntil: Instant?
+    /// Lets one wait for a place of a limit.
+    private mutating func wait(
+        _ fire: PlannedFire, of schedule: CompiledSchedule, origin: Origin = .time, ordinal: Int64 = 0,
+        own: [UInt8]? = nil, _ timer: Timer
     ) {
+        let occurrence = WaitingOccurrence(
+            occurrence: Occurrence(
+                schedule: schedule.id, generation: timer.generation, origin: origin, scheduledFor: fire.scheduledFor,
+                ordinal: ordinal),
+            dueAt: fire.dueAt, trigger: fire.trigger, missedCount: fire.missedCount, since: now,
+            limits: schedule.limits.names)
+        waiting.append(occurrence)
+        if let own { waitingMessages.append((occurrence.id, own)) }
+        book.note(opened: 0, waiting: 1, schedule.limits)
+    }
+
+    /// Takes what waits for a schedule that messages drive. Messages wait for a place of the schedule's own where they
+    /// are, whatever the policy: none is skipped. For a place of a limit they wait in their turn with all others.
+    private mutating func hear(
+        _ due: TimerTable.Due, _ schedule: CompiledSchedule, _ timing: Timing, _ facts: ListeningFacts?,
+        _ horizon: Instant, _ occupancy: Occupancy?, heldUntil: Instant?
+    ) {
+        let own = occupancy.map { schedule.overlap.free(open: $0.open, waiting: $0.waiting.count) } ?? .max
+        let shared = book.unclaimed(schedule.limits)
+        let waits = shared == 0
+        let places = waits ? min(own, OverlapRule.mostBuffered - (occupancy?.waiting.count ?? 0)) : min(own, shared)
         var timer = due.timer
+        let waiting = facts?.waiting[schedule.id] ?? []
         let current = waiting.filter { $0.generation == timer.generation }
         let heard = schedule.planner.plan(
             timing, current, runCount: timer.runCount - (existing.counts[schedule.id] ?? 0), now: now,
-            horizon: horizon, room: min(room.left, most), heldUntil: heldUntil)
+            horizon: horizon, room: room.left, places: max(0, places), takesDueAlone: waits,
+            isHeard: timing.event.stream == nil || facts?.checked.contains(schedule.id) ?? false, heldUntil: heldUntil)
         guard room.take(heard.plan, late: late) else { return }
         for (fire, event) in zip(heard.plan.fires, heard.taken) {
+            guard !waits else {
+                wait(fire, of: schedule, origin: .event, ordinal: event.ordinal, own: event.message, timer)
+                continue
+            }
             open(
                 fire, of: schedule, origin: .event, ordinal: event.ordinal, own: event.message,
                 isLast: heard.plan.isLast, &timer)
         }
         self.heard += heard.taken.map(\.row) + waiting.filter { $0.generation != timer.generation }.map(\.row)
-        move(timer, by: heard.plan, of: schedule)
+        if heard.waitsForPlace { placeless[schedule.id] = heard.plan.nextFireAt }
+        move(timer, by: heard.plan, of: schedule, isPutOff: heard.isPutOff)
     }
 
     /// Tells an absence, unless its deadline must be looked at again.
@@ -168,31 +222,43 @@ struct ClaimBatch {
         heldUntil: Instant?
     ) {
         var timer = due.timer
+        let deadline = timer.resumeFrom ?? due.nextFireAt
         let isChecked = timing.event.stream.map { _ in facts?.checked.contains(schedule.id) ?? false }
         let decision = schedule.planner.plan(
-            absenceBy: due.nextFireAt, timing, isChecked: isChecked, firesCommand: schedule.firesCommand,
+            absenceBy: deadline, timing, isChecked: isChecked, firesCommand: schedule.firesCommand,
             runCount: timer.runCount, now: now, heldUntil: heldUntil)
         switch decision {
-        case .wait: return
+        case .wait(let until):
+            timer.nextFireAt = until
+            timer.resumeFrom = deadline
+            listening.append((timer, true))
         case .again(let plan): move(timer, by: plan, of: schedule)
         case .tell(let plan):
             guard room.take(plan, late: late) else { return }
-            for fire in plan.fires { open(fire, of: schedule, isLast: false, &timer) }
+            for fire in plan.fires {
+                if book.unclaimed(schedule.limits) > 0 {
+                    open(fire, of: schedule, isLast: false, &timer)
+                } else {
+                    wait(fire, of: schedule, timer)
+                }
+            }
             timer.fireSequence += 1
             removals.append(
                 AuditEntry(
-                    absenceBy: due.nextFireAt, on: timing.event.subject?.description ?? "", of: timer,
+                    absenceBy: deadline, on: timing.event.subject?.description ?? "", of: timer,
                     names: (schedule.namespace, schedule.name), at: now))
             move(timer, by: plan, of: schedule)
         }
     }
 
-    private mutating func move(_ timer: Timer, by plan: ClaimPlan, of schedule: CompiledSchedule) {
+    private mutating func move(
+        _ timer: Timer, by plan: ClaimPlan, of schedule: CompiledSchedule, isPutOff: Bool = false
+    ) {
         var timer = timer
         timer.nextFireAt = plan.nextFireAt
-        timer.resumeFrom = nil
+        timer.resumeFrom = plan.resumeFrom
         timer.runCount = plan.runCount
-        timers.append(timer)
+        listening.append((timer, isPutOff))
         if plan.isLast, plan.fires.isEmpty { over.append(schedule.id) }
     }
 
@@ -201,11 +267,13 @@ struct ClaimBatch {
         _ plan: ClaimPlan, of schedule: CompiledSchedule, _ occupancy: Occupancy, _ timer: inout Timer
     ) -> ClaimPlan {
         let placed = OverlapPlan(
-            plan, of: schedule.id, generation: timer.generation, schedule.planner, schedule.overlap, occupancy, at: now)
+            plan, of: schedule.id, generation: timer.generation, schedule.planner, schedule.overlap, occupancy,
+            limits: (schedule.limits.names, book.unclaimed(schedule.limits)), at: now)
         superseded += placed.superseded.map {
             ($0.skipped(.superseded, version: schedule.version, timer: &timer, now: now), schedule)
         }
         waiting += placed.waiting
+        book.note(opened: 0, waiting: placed.waiting.count - placed.superseded.count, schedule.limits)
         return placed.plan
     }
 
@@ -280,79 +348,5 @@ struct ClaimBatch {
             existing.counts[opening.occurrence.schedule, default: 0] += 1
         }
         return existing
-    }
-
-    /// The fires, once the transaction is committed.
-    func fires() -> (fires: [Fire], claim: OpenClaim) {
-        let claim = OpenClaim(id, executions: openings.count + skipped.count + superseded.count)
-        let fires = zip(openings, planned).map { opening, planned in
-            Fire(
-                id: opening.id, schedule: planned.schedule, claim: claim,
-                scheduledFor: opening.occurrence.scheduledFor, dueAt: opening.dueAt, fence: opening.fence,
-                generation: opening.occurrence.generation, missedCount: opening.missedCount,
-                ordinal: opening.occurrence.ordinal, origin: opening.occurrence.origin, trigger: opening.trigger,
-                kind: planned.fire.fireClass(late: late), isLast: planned.isLast, payload: planned.own, claimedAt: now)
-        }
-        return (fires, claim)
-    }
-
-    /// The events of what was skipped, once the transaction is committed.
-    func skipEvents(_ claim: OpenClaim) -> [EventTeller.Owed] {
-        (skipped + superseded).map { execution, schedule in
-            .execution(
-                ExecutionEvent(
-                    execution, scheduleName: schedule.name, namespace: schedule.namespace,
-                    payloadSHA256: schedule.payloadSHA256, finishedAt: now),
-                claim)
-        }
-    }
-
-    /// The writes of the transaction, in the one order that all claims follow.
-    func writes(by instance: InstanceID) -> Writes {
-        var writes = Writes([InstanceTable.hold(instance)])
-        if !timers.isEmpty { writes += [TimerTable.advance(timers)] }
-        if !openings.isEmpty { writes += [ExecutionTable.open(openings, by: instance, at: now)] }
-        let messages = zip(openings, planned).compactMap { opening, planned in planned.own.map { (opening.id, $0) } }
-        if !messages.isEmpty { writes += [EventTable.setMessages(messages)] }
-        if !heard.isEmpty { writes += [EventTable.remove(heard)] }
-        let tracked = openings.filter(\.isTracked)
-        if !tracked.isEmpty { writes += [RunTable.open(tracked)] }
-        if !superseded.isEmpty { writes += [BufferTable.skip(superseded.map(\.execution), at: now)] }
-        if !waiting.isEmpty { writes += [BufferTable.insert(waiting, at: now)] }
-        if !skipped.isEmpty { writes += [ExecutionTable.skip(skipped.map(\.execution), at: now)] }
-        let ids = executionIDs
-        if !ids.isEmpty { writes += [ClaimTable.insert(id, by: instance, at: now, executions: ids)] }
-        if !over.isEmpty { writes.exhaustIdle(over.sorted(), at: now) }
-        for removal in removals { writes.audit(removal) }
-        for parked in parked {
-            writes += InvalidTable.invalidate(parked.timer, fault: parked.fault, at: now)
-            guard let names = parked.names else { continue }
-            writes.audit(InvalidTable.entry(parked.timer, names: names, fault: parked.fault, at: now))
-        }
-        return writes
-    }
-}
-
-extension SkipRun {
-    /// The rows of this run: one for each occurrence, or one for the range. Each takes the next fence.
-    package func executions(
-        of schedule: ScheduleID, offset: Int64, trigger: Trigger, version: Int64, timer: inout Timer, now: Instant
-    ) -> [Execution] {
-        (instants.isEmpty ? [last] : instants).map { instant in
-            timer.fireSequence += 1
-            let occurrence = Occurrence(schedule: schedule, generation: timer.generation, scheduledFor: instant)
-            var execution = Execution(
-                id: occurrence.executionID, schedule: schedule, scheduledFor: instant,
-                dueAt: instant.adding(milliseconds: offset), state: .skipped, origin: .time, trigger: trigger,
-                generation: timer.generation, scheduleVersion: version, attempt: 0, fence: timer.fireSequence,
-                claimedAt: now)
-            execution.reason = reason.rawValue
-            execution.finishedAt = now
-            if instants.isEmpty {
-                execution.rangeFrom = from
-                execution.rangeCount = count
-            }
-            return execution
-        }
     }
 }

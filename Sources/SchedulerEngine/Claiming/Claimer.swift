@@ -46,7 +46,7 @@ package final class Claimer: Sendable {
     private let configuration: EngineConfiguration
     private let clock: PostgresClock
     private let compiler: ScheduleCompiler
-    private let absences: AbsenceBoard
+    private let listening: ListeningBoard
     private let gate: @Sendable () -> ClaimGate
     private let deliver: @Sendable (_ fires: [Fire], _ skipped: [EventTeller.Owed]) -> Void
     /// Something waits for a place from now on.
@@ -70,7 +70,7 @@ package final class Claimer: Sendable {
 
     package init(
         instance: InstanceID, configuration: EngineConfiguration, clock: PostgresClock, compiler: ScheduleCompiler,
-        absences: AbsenceBoard,
+        listening: ListeningBoard,
         gate: @escaping @Sendable () -> ClaimGate, load: @escaping @Sendable () -> (late: Int, misfired: Int),
         unended: UnendedSchedules, logger: Logger, onWaiting: @escaping @Sendable () -> Void,
         deliver: @escaping @Sendable (_ fires: [Fire], _ skipped: [EventTeller.Owed]) -> Void
@@ -81,7 +81,7 @@ package final class Claimer: Sendable {
         self.configuration = configuration
         self.clock = clock
         self.compiler = compiler
-        self.absences = absences
+        self.listening = listening
         self.gate = gate
         self.load = load
         self.deliver = deliver
@@ -295,17 +295,21 @@ extension Claimer {
     ) async throws -> Claimed {
         let taken = try await TimerTable.takeDue(
             from: window.from, through: window.horizon, share: window.share, overdue: window.overdue,
-            limit: window.limit, except: window.except, in: transaction)
+            limit: window.limit, except: window.except, now: clock.now(), in: transaction)
         let due = taken.due
         guard !due.isEmpty else { return Claimed() }
         try await compiler.targets.catchUp(to: taken.targetEpoch, on: transaction)
         let schedules = try await compiler.schedules(
             for: due.map { ($0.timer.schedule, $0.timer.version) }, in: transaction)
         try await freezes.catchUp(to: taken.freezeEpoch, now: clock.now(), in: transaction)
-        let tracked = schedules.ready.values.filter(\.isTracked).map(\.id)
-        let occupancies = tracked.isEmpty ? [:] : try await BufferTable.occupancies(of: tracked, on: transaction)
-        let facts = try await ListeningFacts(due, schedules.ready, absences, in: transaction)
-        var batch = ClaimBatch(id: id, now: clock.now(), late: late, room: window.room, existing: existing)
+        let tracked = schedules.ready.values.filter(\.isTracked)
+        // Those of several schedules are locked behind the timers, and counted before anything else is.
+        let book = try await ConcurrencyTable.hold(tracked.map(\.limits), in: transaction)
+        let occupancies =
+            tracked.isEmpty ? [:] : try await BufferTable.occupancies(of: tracked.map(\.id), on: transaction)
+        let facts = try await ListeningFacts(due, schedules.ready, listening, in: transaction)
+        var batch = ClaimBatch(
+            id: id, now: clock.now(), late: late, room: window.room, existing: existing, book: book)
         for timer in due where !batch.isFull {
             if let schedule = schedules.ready[timer.timer.schedule] {
                 let occupancy = schedule.isTracked ? occupancies[schedule.id] ?? Occupancy() : nil
@@ -345,6 +349,7 @@ extension Claimer {
                 metadata: ["schedule": "\(parked.timer.schedule)", "reason": "\(parked.fault)"])
         }
         if !batch.waiting.isEmpty { onWaiting() }
+        listening.note(placeless: batch.placeless)
         // An earlier occurrence may be open elsewhere.
         unended.add(batch.over)
         let (fires, claim) = batch.fires()
@@ -352,7 +357,7 @@ extension Claimer {
             logger.warning(
                 "a fire's payload does not satisfy the target's schema, and is not sent",
                 metadata: [
-                    "schedule": "\(fire.schedule.id)", "execution": "\(fire.id)",
+                    "schedule": "\(fire.schedule.id)", "execution_id": "\(fire.id)",
                     "problem": "\(fire.payloadProblems.first?.description ?? "")",
                 ])
         }

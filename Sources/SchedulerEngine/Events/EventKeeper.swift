@@ -22,15 +22,17 @@ struct EventKeeper: Sendable {
     func run() async throws {
         await withDiscardingTaskGroup { group in
             var listeners: [ScheduleID: EventListener] = [:]
-            let watch = AbsenceWatch(session: session)
-            group.addTask { await watch.run() }
+            let (streams, places) = (StreamWatch(session: session), PlaceWatch(session: session))
+            group.addTask { await streams.run() }
+            group.addTask { await places.run() }
             var rounds = 0
             while !Task.isCancelled {
                 await session.attempt("looking who listens") {
                     for listener in try await follow(&listeners) { group.addTask { await listener.run() } }
-                    session.absences.set(
-                        listeners.values.map(\.schedule).filter {
-                            $0.definition.timing.type == .absence && $0.definition.timing.event.stream != nil
+                    session.listeningBoard.set(
+                        listeners.values.map(\.schedule).filter { schedule in
+                            let timing = schedule.definition.timing
+                            return timing.event.stream != nil && (timing.type == .absence || timing.endAt != nil)
                         })
                 }
                 if rounds % Self.sweeps == 0 {

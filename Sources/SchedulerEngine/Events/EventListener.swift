@@ -38,7 +38,7 @@ final class EventListener: Sendable {
     func run() async {
         switch (timing.type, timing.event.stream) {
         case (.absence, nil): await AbsenceListener(self).run()
-        // The stream keeps what it needs: see AbsenceWatch.
+        // The stream keeps what it needs: see StreamWatch.
         case (.absence, _): break
         case (_, nil): await CoreListener(self).run()
         case (_, let stream?): await StreamListener(self, stream: stream).run()

@@ -102,19 +102,32 @@ extension EventListener {
                 let (state, isKept) = try await self.state(stream: stream, in: transaction)
                 let look = try await EventTable.look(at: timer, in: transaction)
                 let known = try await self.known(among: heard, state, in: transaction)
+                let isBurst = timing.event.debounceMilliseconds > 0
+                let burst = isBurst && isKept ? try await EventTable.burst(of: timer, in: transaction) : nil
                 let intake = EventIntake(
                     heard, timing, state, isKnown: { known.contains($0) },
-                    room: EventIntake.mostWaiting - Int(look.rows), burst: look.messages, now: session.clock.now())
+                    room: EventIntake.mostWaiting - Int(look.rows), burst: burst.map(self.burst),
+                    now: session.clock.now())
                 var calls = [InstanceTable.hold(session.instance), EventTable.keep(intake.state, of: schedule.id)]
-                let isBurst = timing.event.debounceMilliseconds > 0
-                if !isKept || (isBurst && !intake.additions.isEmpty) { calls.append(EventTable.clear(schedule.id)) }
+                var kept = look.rows
+                if !isKept {
+                    calls.append(EventTable.clear(schedule.id))
+                    kept = 0
+                } else if let burst, intake.continuesBurst {
+                    calls.append(EventTable.remove([burst.row]))
+                    kept -= 1
+                }
                 let due = intake.additions.map(\.dueAt).min()
                 if let due {
                     calls.append(EventTable.add(intake.additions.map(addition), to: timer))
-                    let wake = isBurst ? due : min(next, due)
-                    if wake != next { calls.append(EventTable.wake(schedule.id, at: wake)) }
+                    // What is put off though messages wait has no place for them: one more changes nothing.
+                    if timer.resumeFrom == nil || kept == 0 {
+                        let first = kept > 0 ? min(due, look.firstDue ?? due) : due
+                        let wake = isBurst ? first : min(next, due)
+                        if wake != next { calls.append(EventTable.wake(schedule.id, at: wake, isPutOff: isBurst)) }
+                    }
                 }
-                let waiting = look.rows + Int64(intake.additions.count)
+                let waiting = kept + Int64(intake.additions.count)
                 return ((.taken(waiting: waiting), intake.dropped, due), calls)
             }
         }
@@ -127,6 +140,12 @@ extension EventListener {
             session.claimer.hint()
         }
         return value.0
+    }
+
+    private func burst(_ row: Int64, _ dueAt: Instant, _ messages: Int64) -> EventIntake.Burst {
+        let rule = timing.event
+        return EventIntake.Burst(
+            lastAt: dueAt.adding(milliseconds: -rule.debounceMilliseconds - rule.delayMilliseconds), count: messages)
     }
 
     /// Where the schedule stands with what it hears, and whether what waits is of its present timing.

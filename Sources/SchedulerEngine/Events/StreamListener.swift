@@ -38,7 +38,7 @@ struct StreamListener: Sendable {
     }
 
     /// A new timing has a new consumer: what a consumer filters by cannot be changed.
-    private static func consumer(of id: ScheduleID, _ generation: Int32) -> String { "carillon-\(id)-\(generation)" }
+    static func consumer(of id: ScheduleID, _ generation: Int32) -> String { "carillon-\(id)-\(generation)" }
 
     private var api: JetStreamAPI { JetStreamAPI(listener.session.serving) }
 

@@ -15,6 +15,8 @@ package final class CompiledSchedule: Sendable {
     package let misfire: MisfireRule
     package let life: LifeRule
     package let overlap: OverlapRule
+    /// What bounds its executions together with those of others.
+    package let limits: ConcurrencyLimits
     package let dispatch: DispatchRule
     package let priority: Int16
     /// As it is stored; what a fire carries is for ``payloads`` to say.
@@ -51,6 +53,7 @@ package final class CompiledSchedule: Sendable {
         life = LifeRule(definition)
         overlap = OverlapRule(
             definition.completion == .none ? .allow : definition.overlapPolicy, places: Int(definition.maxInFlight))
+        limits = ConcurrencyLimits(of: definition, in: schedule.namespace, under: rules)
         dispatch = DispatchRule(
             delivery: definition.delivery, guarantee: definition.guarantee, completion: definition.completion)
         firesCommand = definition.firesCommand

@@ -3,8 +3,6 @@ import SchedulerCore
 import SchedulerWire
 
 extension DispatchOutcome {
-    private static let notPermitted = Self.refused("the server permits this user no publish on the subject")
-
     /// JetStream's answers in the scheduler's terms. A refusal by the stream for want of room or of a leader passes;
     /// one for the message itself does not.
     init(_ outcome: PublishOutcome) {
@@ -16,9 +14,9 @@ extension DispatchOutcome {
             // Of a replicated stream a follower may have stored what its leader could not.
             self = code >= 500 || code == 429 ? .timedOut : .refused("\(description) (\(errCode))")
         case .noResponders: self = .noResponders
-        case .notAPubAck: self = .refused("the answer is no stream's acknowledgement: a service took the subject")
+        case .notAPubAck: self = .answeredByService
         case .connectionLost: self = .connectionLost
-        case .notPermitted: self = Self.notPermitted
+        case .notPermitted: self = .notPermitted
         // Not fatal: who keeps the stream may let it take more before the next attempt.
         case .tooLarge: self = .refused("the message is larger than the stream takes")
         }
@@ -34,7 +32,7 @@ extension DispatchOutcome {
         case .noResponders: self = .noResponders
         case .timedOut: self = .timedOut
         case .connectionLost: self = .connectionLost
-        case .notPermitted: self = Self.notPermitted
+        case .notPermitted: self = .notPermitted
         }
     }
 
@@ -42,7 +40,7 @@ extension DispatchOutcome {
     init(_ error: NATSError) {
         switch error.code {
         case .payloadTooLarge, .invalidSubject, .invalidHeader: self = .refused(error.description, isFatal: true)
-        case .notPermitted: self = .refused(error.description)
+        case .notPermitted: self = .notPermitted
         case .connectionLost: self = .connectionLost
         default: self = .notSent
         }

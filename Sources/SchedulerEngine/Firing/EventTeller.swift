@@ -3,6 +3,7 @@ package import NATSClient
 import SchedulerCore
 package import SchedulerStore
 package import SchedulerWire
+package import ServiceMetrics
 import Synchronization
 
 /// Publishes events and dead letters to their streams, after the state they tell is durable, until each is acknowledged.
@@ -19,8 +20,8 @@ package final class EventTeller: Sendable {
     package enum Owed: Sendable {
         case execution(ExecutionEvent, OpenClaim)
         case change(ScheduleChange)
-        /// What a transition has written as it is to go out.
-        case message(OwedMessage, id: Int64)
+        /// What a transition has written as it is to go out, and what metrics take from it, where this process wrote it.
+        case message(OwedMessage, id: Int64, sample: ExecutionSample? = nil)
         /// Told as long as the process lives; nothing durable is owed.
         case system(EventText)
     }
@@ -60,16 +61,18 @@ package final class EventTeller: Sendable {
     private let thread = LoopThread()
     private let state = Mutex(State())
     private let stream = Mutex<JetStreamPublisher?>(nil)
+    private let meters: ServiceMeters
     private let onSettle: @Sendable () -> Void
 
     /// - Parameter onSettle: called when there is something settled to write down.
     package init(
         names: SubjectNames, connection: NATSConnection, timeout: Duration, window: Int = 4096,
-        onSettle: @escaping @Sendable () -> Void
+        meters: ServiceMeters = ServiceMeters(), onSettle: @escaping @Sendable () -> Void
     ) throws {
         self.names = names
         source = names.source
         self.window = window
+        self.meters = meters
         self.onSettle = onSettle
         let publisher = try JetStreamPublisher(connection, timeout: timeout, maxInFlight: 2 * window) {
             [weak self] in self?.resolve($0)
@@ -92,12 +95,14 @@ package final class EventTeller: Sendable {
     }
 
     package func owe(_ events: [Owed]) {
-        let wakes = state.withLock { state in
-            guard !state.isStopped else { return false }
+        let (isTaken, wakes) = state.withLock { state in
+            guard !state.isStopped else { return (false, false) }
             state.waiting.append(contentsOf: events)
-            return state.unpark()
+            return (true, state.unpark())
         }
         if wakes { thread.wake() }
+        // What this one cannot tell is told, and counted, by whoever takes it over.
+        if isTaken { meters.executions(ExecutionTally(events.lazy.compactMap(\.sample))) }
     }
 
     /// Events owed: waiting or unacknowledged.
@@ -113,7 +118,7 @@ package final class EventTeller: Sendable {
     package var messagesBeingTold: [Int64] {
         state.withLock { state in
             (Array(state.told.values) + Array(state.waiting)).compactMap {
-                if case .message(_, let id) = $0 { id } else { nil }
+                if case .message(_, let id, _) = $0 { id } else { nil }
             }
         }
     }
@@ -200,7 +205,7 @@ package final class EventTeller: Sendable {
             }
             text = known
         case .system(let known): text = known
-        case .message(let message, _): return try Self.outgoing(message)
+        case .message(let message, _, _): return try Self.outgoing(message)
         }
         return try Self.outgoing(
             OwedMessage(
@@ -240,7 +245,7 @@ package final class EventTeller: Sendable {
         switch owed {
         case .execution(_, let claim): if claim.settle() { state.settled.claims.append(claim.id) }
         case .change(let change): state.settled.changes.append(change.auditID)
-        case .message(let message, let id):
+        case .message(let message, let id, _):
             state.settled.messages.append(id)
             if message.stream != names.eventsStream { state.failingLetters = nil }
         case .system: break
@@ -248,7 +253,7 @@ package final class EventTeller: Sendable {
     }
 
     private func fail(_ owed: Owed, _ outcome: PublishOutcome, in state: inout State) {
-        if case .message(let message, _) = owed, message.stream != names.eventsStream {
+        if case .message(let message, _, _) = owed, message.stream != names.eventsStream {
             state.failingLetters = Self.words(for: outcome, stream: message.stream)
             return
         }
@@ -285,6 +290,6 @@ extension ScheduleChange {
         self.init(
             auditID: auditID, at: entry.at, schedule: entry.schedule, name: entry.name, namespace: entry.namespace,
             action: entry.action, fence: entry.fence, version: entry.version, actor: entry.actor,
-            reason: entry.reason, requestID: entry.requestID, outcome: entry.outcome)
+            reason: entry.reason, requestID: entry.requestID, outcome: entry.outcome, trace: entry.trace)
     }
 }

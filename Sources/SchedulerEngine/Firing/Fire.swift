@@ -59,6 +59,8 @@ package final class Fire: @unchecked Sendable {
     package let isTracked: Bool
     /// The execution whose end made this one.
     package let causedBy: ExecutionID?
+    /// Of the command that asked for it.
+    package let trace: TraceContext?
     /// The schedule may be exhausted once this one ends: no occurrence is to come, and whichever of the open ones ends
     /// last asks for it.
     package var isLast: Bool
@@ -83,9 +85,13 @@ package final class Fire: @unchecked Sendable {
     private var publishedAt: Instant?
     /// A publish has left this instance.
     private var isTried = false
+    /// Somebody has looked whether its execution still waits for it, since it was sent last.
+    var isLookedAt = false
     /// Since when a copy may be with its target though nobody says so; nil while none can be, and then it may still be
     /// taken back.
     var sentSince: Instant?
+    /// Why no further copy of it goes out though one is: somebody has cancelled it.
+    var stopReason: String?
     /// `uncertain` where a further publish may have made a second copy (``DispatchDecision/isUncertain``).
     var outcome: String?
 
@@ -94,7 +100,7 @@ package final class Fire: @unchecked Sendable {
         fence: Int64, attempt: Int32 = 1, generation: Int32, missedCount: Int64 = 0, ordinal: Int64 = 0,
         origin: Origin = .time, trigger: Trigger, kind: FireClass = .onTime, isTracked: Bool? = nil,
         causedBy: ExecutionID? = nil, isLast: Bool = false, payload: [UInt8]? = nil, sentSince: Instant? = nil,
-        claimedAt: Instant? = nil
+        claimedAt: Instant? = nil, trace: TraceContext? = nil
     ) {
         self.id = id
         sendableAt = max(dueAt, claimedAt ?? dueAt)
@@ -112,6 +118,7 @@ package final class Fire: @unchecked Sendable {
         self.kind = kind
         self.isTracked = isTracked ?? schedule.isTracked
         self.causedBy = causedBy
+        self.trace = trace
         self.isLast = isLast
         self.sentSince = sentSince
         own = payload
@@ -131,14 +138,14 @@ extension Fire {
             id: id, schedule: schedule, claim: claim, scheduledFor: scheduledFor, dueAt: dueAt, fence: fence,
             attempt: attempt, generation: generation, missedCount: missedCount, ordinal: ordinal, origin: origin,
             trigger: trigger, kind: kind, isTracked: isTracked, causedBy: causedBy, isLast: isLast,
-            payload: own, claimedAt: sendableAt)
+            payload: own, claimedAt: sendableAt, trace: trace)
     }
 }
 
 /// How a fire ended.
 package struct EndedFire: Sendable {
     package let fire: Fire
-    /// What its life is told; nil for one that was given up before it was handed to NATS.
+    /// What its life is told; nil for one that was given up.
     package let end: DispatchEnd?
     package let state: ExecutionState
     package let firedAt: Instant?
@@ -146,11 +153,16 @@ package struct EndedFire: Sendable {
     package let reason: String?
     package let ackStream: String?
     package let ackSequence: UInt64?
+    /// Of one that was given up: a copy may be with its target.
+    package let isOut: Bool
 
-    /// One that was given up.
+    /// One that was given up before it was handed to NATS.
     init(cancelled fire: Fire, reason: String) {
         self.init(fire, nil, .cancelled, reason, .notSent)
     }
+
+    /// One that is sent no more.
+    init(stopped fire: Fire) { self.init(fire, nil, .cancelled, fire.stopReason, .notSent, isOut: true) }
 
     init(_ fire: Fire, _ end: DispatchEnd, _ outcome: DispatchOutcome) {
         let (state, reason): (ExecutionState, String?) =
@@ -166,9 +178,11 @@ package struct EndedFire: Sendable {
     }
 
     private init(
-        _ fire: Fire, _ end: DispatchEnd?, _ state: ExecutionState, _ reason: String?, _ outcome: DispatchOutcome
+        _ fire: Fire, _ end: DispatchEnd?, _ state: ExecutionState, _ reason: String?, _ outcome: DispatchOutcome,
+        isOut: Bool = false
     ) {
         self.fire = fire
+        self.isOut = isOut
         self.end = end
         self.state = state
         self.reason = reason
@@ -198,6 +212,7 @@ enum FiredHeader {
     static let statusSubject: HeaderName = "Scheduler-Status-Subject"
     static let deadline: HeaderName = "Scheduler-Deadline"
     static let traceparent: HeaderName = "traceparent"
+    static let tracestate: HeaderName = "tracestate"
 }
 
 extension Fire {
@@ -208,10 +223,19 @@ extension Fire {
     static let payloadInvalid = "payload_invalid"
 
     /// A backfill or a retry opened it: it may wait for long. A further attempt of it does not.
-    var isCommanded: Bool { (origin == .backfill || origin == .retry) && attempt == 1 }
+    var isCommanded: Bool { claimedKind == .commanded }
+
+    /// What it is to those who take it back.
+    var claimedKind: ClaimedKind { ClaimedKind(origin: origin, attempt: attempt) }
 
     /// It has a row in `runs`: its target tells how it ends, or it failed before.
     var hasLife: Bool { isTracked || attempt > 1 }
+
+    /// How its dispatch is judged: what was opened to be tracked or not stays so.
+    var dispatch: DispatchRule { isTracked ? schedule.dispatch : schedule.dispatch.untracked }
+
+    /// A copy may have arrived, and its worker may have told how that ended: it is not sent again unasked.
+    var isDoubtful: Bool { sentSince != nil && !isLookedAt && hasLife }
 
     /// What it costs to hold it. An estimate: executions of a schedule share its payload.
     var heldBytes: Int { (payload ?? schedule.payload).count + 512 }
@@ -239,6 +263,7 @@ extension Fire {
     /// Ends a publish that settled nothing: it waits again.
     func wait(after outcome: DispatchOutcome) {
         phase = .waiting
+        isLookedAt = false
         if outcome == .notSent {
             // Were it the first, it was never fired.
             if !isTried { firedAt = nil }
@@ -260,13 +285,20 @@ extension Fire {
         try headers.append(FiredHeader.trigger, trigger.rawValue)
         try headers.append(FiredHeader.fence, String(fence))
         if missedCount > 0 { try headers.append(FiredHeader.missedCount, String(missedCount)) }
-        if isTracked {
+        // A schedule that was tracked once waits for nobody's word.
+        if isTracked, schedule.isTracked {
             let base = ReportSubject.base(of: self.id, in: schedule.namespace, prefix: prefix)
             try headers.append(FiredHeader.statusSubject, base)
             try headers.append(
                 FiredHeader.deadline, sendableAt.adding(milliseconds: schedule.life.runTimeout).rfc3339)
         }
-        try headers.append(FiredHeader.traceparent, traceparent)
+        if let trace {
+            let attempt = self.id.trace(within: trace, attempt: attempt)
+            try headers.append(FiredHeader.traceparent, attempt.traceparent)
+            if let state = attempt.state { try headers.append(FiredHeader.tracestate, state) }
+        } else {
+            try headers.append(FiredHeader.traceparent, traceparent)
+        }
         for header in schedule.fixedHeaders { try headers.append(header.name, header.value) }
         guard let subject = schedule.subject else {
             throw NATSError(.invalidSubject, "The schedule's target is no subject to publish on.")
@@ -274,7 +306,8 @@ extension Fire {
         return OutgoingMessage(subject: subject, headers: headers, payload: payload ?? schedule.payload)
     }
 
-    /// W3C trace context: the execution is the trace, the attempt the span; the same on every instance.
+    /// W3C trace context of what nobody asked for: the execution is the trace, the attempt the span; the same on every
+    /// instance, and as ``ExecutionID/trace(within:attempt:)`` says it.
     private var traceparent: String {
         let hash = UUIDValue(high: 0, low: id.uuid.low ^ UInt64(UInt32(bitPattern: attempt)))
         return "00-\(id.uuid.hexadecimal)-\(hash.hexadecimal.suffix(16))-01"

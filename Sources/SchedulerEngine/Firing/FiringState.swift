@@ -1,3 +1,4 @@
+import DequeModule
 import NATSClient
 import Recurrence
 import SchedulerCore
@@ -33,6 +34,9 @@ struct FiringState {
     /// What met no connection, and when it goes back into the queue; on the monotonic clock.
     private var unsent: [Fire] = []
     private var unsentUntil: Int64 = 0
+    /// What may be over though nobody acknowledged it, for somebody to look; and what was looked at and goes out again.
+    private var doubts: [Fire] = []
+    private var lookedAt: Deque<Fire> = []
     /// The last turn found the window full.
     private var isFull = false
     private(set) var isStopped = false
@@ -75,13 +79,14 @@ struct FiringState {
         }
     }
 
-    /// Takes back what no copy can be of, of a schedule's own time; what somebody triggered goes out, and so does a
-    /// further attempt.
-    mutating func withdraw(_ fires: some Sequence<Fire>) -> (withdrawn: [Fire], kept: [Fire]) {
+    /// Takes back what no copy can be of, but for what was asked for by name (``ClaimedKind/isWithdrawn(for:)``).
+    mutating func withdraw(
+        _ fires: some Sequence<Fire>, for cause: RecallCause
+    ) -> (withdrawn: [Fire], kept: [Fire]) {
         var withdrawn: [Fire] = []
         var kept: [Fire] = []
         for fire in fires {
-            if fire.phase == .waiting, fire.sentSince == nil, fire.origin == .time, fire.attempt == 1 {
+            if fire.phase == .waiting, fire.sentSince == nil, fire.claimedKind.isWithdrawn(for: cause) {
                 fire.phase = .withdrawn
                 withdrawn.append(fire)
             } else {
@@ -92,7 +97,8 @@ struct FiringState {
         return (withdrawn, kept)
     }
 
-    /// Ends one that no copy can be of, whatever it comes from. It is held until that is recorded.
+    /// Ends one that no copy can be of, whatever it comes from. It is held until that is recorded. One that a copy can be
+    /// of is sent no more, if its worker is waited for.
     mutating func cancel(_ cancellation: Cancellation) -> (answer: Cancellation.Answer, ended: EndedFire?) {
         let fire = held.fires(of: cancellation.schedule).first { $0.id == cancellation.execution }
         guard let fire else { return (.notHeld, nil) }
@@ -100,6 +106,14 @@ struct FiringState {
         case .waiting where fire.sentSince == nil:
             fire.phase = .ended
             return (.cancelled, EndedFire(cancelled: fire, reason: cancellation.reason))
+        // A copy is out. Of what is tracked no further one goes, and its life says how long it is waited for.
+        case .waiting where fire.isTracked:
+            fire.stopReason = cancellation.reason
+            fire.phase = .ended
+            return (.sent, EndedFire(stopped: fire))
+        case .sent where fire.isTracked:
+            fire.stopReason = cancellation.reason
+            return (.sent, nil)
         case .waiting, .sent: return (.sent, nil)
         case .withdrawn, .ended: return (.notHeld, nil)
         }
@@ -139,6 +153,10 @@ extension FiringState {
         guard !isFull else { return ([], .max) }
         var fires: [Fire] = []
         var moved = 0
+        while fires.count < room, let fire = lookedAt.popFirst() {
+            fire.begin(at: now)
+            fires.append(fire)
+        }
         takeSilent(max(1, room / 4), &fires, now, monotonic)
         while fires.count < room, moved < Self.mostMoved, let fire = queue.take(.onTime, now: now) {
             begin(fire, now, monotonic, &fires, &moved)
@@ -173,9 +191,13 @@ extension FiringState {
     ) {
         guard fire.phase == .waiting else { return }
         // What cannot go out ends here and now, and says nothing of its target.
-        if !lane.isEmpty, fire.isPublishable, fire.schedule.dispatch.waitsForSilent, lane.holds(fire.schedule.subject) {
+        if !lane.isEmpty, fire.isPublishable, fire.dispatch.waitsForSilent, lane.holds(fire.schedule.subject) {
             moved += 1
             return enterLane(fire, monotonic)
+        }
+        guard !doubt(fire) else {
+            moved += 1
+            return
         }
         fire.begin(at: now)
         fires.append(fire)
@@ -191,9 +213,45 @@ extension FiringState {
         let end = fires.count + most
         // One that was taken back and admitted again counts as any other until it meets silence itself.
         while fires.count < end, let fire = lane.take(at: monotonic, where: { $0.phase == .waiting && $0.isSilent }) {
+            guard !doubt(fire) else { continue }
             fire.begin(at: now)
             fires.append(fire)
         }
+    }
+
+    /// Keeps back what may be over. It counts as sent until somebody has looked. - Returns: whether it is kept.
+    private mutating func doubt(_ fire: Fire) -> Bool {
+        guard fire.isDoubtful else { return false }
+        fire.phase = .sent
+        doubts.append(fire)
+        return true
+    }
+
+    /// Those that somebody shall look at.
+    mutating func takeDoubts() -> [Fire] {
+        guard !doubts.isEmpty else { return [] }
+        defer { doubts = [] }
+        return doubts
+    }
+
+    /// Somebody has looked at what ``takeDoubts()`` gave.
+    /// - Parameter isAwaited: whether its execution still waits for its message; others are withdrawn.
+    /// - Returns: what was withdrawn, to be recorded: its worker has told that it arrived.
+    mutating func settle(doubts fires: [Fire], monotonic: Int64, isAwaited: (Fire) -> Bool) -> [EndedFire] {
+        guard !isStopped else { return [] }
+        var ended: [EndedFire] = []
+        for fire in fires where fire.phase == .sent {
+            if isAwaited(fire) {
+                fire.isLookedAt = true
+                lookedAt.append(fire)
+            } else {
+                fire.phase = .ended
+                // That says nothing of the target.
+                if fire.isSilent { lane.withheld(for: fire.schedule.subject, at: monotonic) }
+                ended.append(EndedFire(fire, .delivered, .notSent))
+            }
+        }
+        return ended
     }
 
     private mutating func tryUnsentAgain(now: Instant) {
@@ -230,7 +288,8 @@ extension FiringState {
     /// Whether outcomes have made something possible that the next turn would not come to by itself. After a full window
     /// that takes a quarter of it: to wake the thread for each acknowledgement costs more than to publish.
     var wantsTurn: Bool {
-        !lane.isEmpty || !unsent.isEmpty || (isFull && bounds.window - sent.count >= bounds.window / 4)
+        !lane.isEmpty || !unsent.isEmpty || !lookedAt.isEmpty
+            || (isFull && bounds.window - sent.count >= bounds.window / 4)
     }
 
     /// Does what ``DispatchDecision`` says of each outcome. - Returns: what has ended, to be recorded.
@@ -238,8 +297,12 @@ extension FiringState {
         guard !isStopped else { return [] }
         var ended: [EndedFire] = []
         for (fire, outcome) in outcomes where fire.phase == .sent {
-            switch DispatchDecision.decide(outcome, under: fire.schedule.dispatch) {
+            let action = DispatchDecision.decide(
+                outcome, under: fire.dispatch, hasUnknownCopy: fire.sentSince != nil)
+            switch action {
             case .ended(let end): ended.append(self.end(fire, end, outcome, monotonic))
+            case .silent where fire.stopReason != nil, .unsent where fire.stopReason != nil:
+                ended.append(stop(fire, after: outcome, monotonic))
             case .silent:
                 fire.wait(after: outcome)
                 if fire.isSilent {
@@ -261,6 +324,16 @@ extension FiringState {
             }
         }
         return ended
+    }
+
+    /// Ends one that would be sent again, and that somebody has cancelled meanwhile.
+    private mutating func stop(_ fire: Fire, after outcome: DispatchOutcome, _ monotonic: Int64) -> EndedFire {
+        fire.wait(after: outcome)
+        fire.phase = .ended
+        if fire.isSilent { lane.withheld(for: fire.schedule.subject, at: monotonic) }
+        // Where none of its copies can have arrived, there is nothing to wait for.
+        return fire.sentSince == nil
+            ? EndedFire(cancelled: fire, reason: fire.stopReason ?? "") : EndedFire(stopped: fire)
     }
 
     private mutating func end(

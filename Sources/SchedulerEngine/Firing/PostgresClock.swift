@@ -18,8 +18,20 @@ package final class PostgresClock: Sendable {
     /// Microseconds to add to the (scaled) monotonic clock, for readers on the hot path; `Int64.min` before a sample.
     private let offset = Atomic<Int64>(.min)
     private let lastSample = Atomic<Int64>(0)
+    private let failure = Mutex<String?>(nil)
 
     package init() {}
+
+    /// Why PostgreSQL does not answer; nil while it does.
+    package var fault: String? { failure.withLock { $0 } }
+
+    /// - Returns: whether it is another reason than the last one.
+    func note(fault: String?) -> Bool {
+        failure.withLock { known in
+            defer { known = fault }
+            return known != fault
+        }
+    }
 
     /// Whether a sample has been taken.
     package var isSet: Bool { offset.load(ordering: .relaxed) != .min }

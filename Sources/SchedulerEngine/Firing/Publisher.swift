@@ -40,16 +40,21 @@ package final class Publisher: Sendable {
     private let plain: PlainDelivery
     private let isStopped = Atomic(false)
     private let onEnd: @Sendable ([EndedFire]) -> Void
+    private let onDoubt: @Sendable ([Fire]) -> Void
     private let backlog = Atomic<Int>(0)
 
+    /// - Parameter onDoubt: gets what may be over though nobody acknowledged it; ``settle(doubts:isAwaited:)`` wants it
+    ///   back.
     package init(
         configuration: Configuration, prompt: NATSConnection, gathered: NATSConnection, clock: PostgresClock,
-        trust: Trust, onEnd: @escaping @Sendable ([EndedFire]) -> Void
+        trust: Trust, onEnd: @escaping @Sendable ([EndedFire]) -> Void,
+        onDoubt: @escaping @Sendable ([Fire]) -> Void
     ) throws {
         self.configuration = configuration
         self.clock = clock
         self.trust = trust
         self.onEnd = onEnd
+        self.onDoubt = onDoubt
         plain = PlainDelivery(prompt: prompt, gathered: gathered)
         let rates: [FireClass: RateBucket] = [
             .misfired: RateBucket(perSecond: configuration.misfiredPerSecond),
@@ -142,22 +147,18 @@ extension Publisher {
         thread.wake()
     }
 
-    /// Takes back what was not yet handed to NATS of a schedule's own time; what somebody triggered goes out.
-    /// - Returns: what was taken back, and what it is too late for.
+    /// Takes back what a command may end of a schedule, as far as it was not handed to NATS.
+    /// - Returns: what was taken back, and what it is too late for, or was asked for by name.
     package func recall(_ schedule: ScheduleID) -> (withdrawn: [Fire], sent: [Fire]) {
         state.withLock { state in
-            let (withdrawn, kept) = state.withdraw(state.held.fires(of: schedule))
+            let (withdrawn, kept) = state.withdraw(state.held.fires(of: schedule), for: .command)
             return (withdrawn, kept)
         }
     }
 
-    /// Takes back all that was not yet handed to NATS, for a member that leaves.
-    package func recallAll() -> [Fire] { recall { _ in true } }
-
-    /// Takes back what is chosen, as far as `FiringState.withdraw` lets go of it: not what somebody triggered, and nothing
-    /// that a copy can be of.
-    func recall(where isChosen: (Fire) -> Bool) -> [Fire] {
-        state.withLock { state in state.withdraw(state.held.all.filter(isChosen)).withdrawn }
+    /// Takes back what is chosen, as far as ``FiringState/withdraw(_:for:)`` lets go of it.
+    func recall(for cause: RecallCause, where isChosen: (Fire) -> Bool) -> [Fire] {
+        state.withLock { state in state.withdraw(state.held.all.filter(isChosen), for: cause).withdrawn }
     }
 
     /// The schedules of which something is held, each as often as it was compiled anew meanwhile.
@@ -191,6 +192,13 @@ extension Publisher {
         if !ended.isEmpty { onEnd(ended) }
     }
 
+    /// Sends again what its execution still waits for, and ends the rest, which goes to the recorder.
+    func settle(doubts fires: [Fire], isAwaited: (Fire) -> Bool) {
+        let ended = state.withLock { $0.settle(doubts: fires, monotonic: MonotonicClock.now(), isAwaited: isAwaited) }
+        if !ended.isEmpty { onEnd(ended) }
+        thread.wake()
+    }
+
     /// Executions that the recorder has written: they are held no longer.
     package func close(_ fires: [Fire]) { state.withLock { $0.close(fires) } }
 
@@ -210,11 +218,12 @@ extension Publisher {
         let monotonic = MonotonicClock.now()
         guard clock.isSet, trust.holds(at: monotonic) else { return monotonic + 10_000_000 }
         let now = clock.instant(at: monotonic)
-        let (fires, next) = state.withLock { state in
+        let (fires, next, doubts) = state.withLock { state in
             let taken = state.take(now: now, monotonic: monotonic, whenDue: clock.monotonic(of:))
             backlog.store(state.readyCount(.onTime), ordering: .relaxed)
-            return taken
+            return (taken.fires, taken.next, state.takeDoubts())
         }
+        if !doubts.isEmpty { onDoubt(doubts) }
         if fires.isEmpty { return min(next, monotonic + Self.idle) }
         send(fires)
         return 0
@@ -273,13 +282,13 @@ extension Publisher {
     private func ask(_ fire: Fire, _ message: OutgoingMessage, by road: RequestPublisher.Road) throws(NATSError) {
         guard let requests = requests.withLock({ $0 }) else { return }
         let schedule = fire.schedule
-        let isOutcome = schedule.dispatch.completion == .reply
+        let isOutcome = fire.dispatch.completion == .reply
         let timeout = isOutcome ? .milliseconds(schedule.life.runTimeout) : configuration.timeout
         let token = state.withLock { $0.ask(fire) }
         do throws(NATSError) {
             try requests.request(
                 token: token, key: fire.replyKey, message, by: road, timeout: timeout,
-                outlastsBreaks: schedule.dispatch.forbidsSecondCopy)
+                outlastsBreaks: fire.dispatch.forbidsSecondCopy)
         } catch {
             _ = state.withLock { $0.landAsked(token) }
             throw error

@@ -232,6 +232,7 @@ extension ExecutionEvent {
             scheduleVersion: fire.schedule.version, attempt: fire.attempt, fence: fire.fence, claimedAt: fire.dueAt)
         execution.firedAt = ended.firedAt
         execution.causedBy = fire.causedBy
+        execution.trace = fire.trace
         execution.reason = ended.reason
         execution.outcome = ended.outcome
         execution.missedCount = fire.missedCount

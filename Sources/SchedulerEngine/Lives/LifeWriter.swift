@@ -2,6 +2,7 @@ package import Recurrence
 package import SchedulerCore
 import SchedulerStore
 import SchedulerWire
+import ServiceMetrics
 
 /// Turns changes of lives into the writes of one transaction: the ledger's rows, their lives, what is owed to others, and
 /// the schedules that may be over by it.
@@ -26,10 +27,13 @@ package struct LifeWriter: Sendable {
 
     private let names: SubjectNames
     private let now: Instant
-    private var executions: [(execution: Execution, result: [UInt8]?)] = []
-    private var open: [Life] = []
+    /// As they stand after their last change: one transaction may take an execution several steps.
+    private var executions: [ExecutionID: (execution: Execution, result: [UInt8]?)] = [:]
+    private var open: [ExecutionID: Life] = [:]
     private var closed: [ChainTable.End] = []
     private var messages: [OwedMessage] = []
+    /// What metrics take from each message.
+    private var samples: [ExecutionSample?] = []
     /// Schedules of which something ended, and which may be over by that.
     package private(set) var ended: Set<ScheduleID> = []
     /// Schedules of which an execution gave up.
@@ -49,23 +53,30 @@ package struct LifeWriter: Sendable {
     ///     acknowledged, and of one that is opened again its claimant and its due time.
     ///   - payload: what it sends in place of the schedule's, as the row has it.
     ///   - result: what its worker gave back: JSON, at most 4 KiB; nil leaves what was there.
+    /// - Returns: the execution as it stands then, for a further change of it.
+    @discardableResult
     package mutating func write(
         _ change: LifeChange, of execution: Execution, by schedule: CompiledSchedule, payload: [UInt8]? = nil,
         result: [UInt8]? = nil
-    ) {
+    ) -> Execution {
         let life = change.life
         let execution = execution.brought(to: life, at: now)
-        executions.append((execution, result))
+        executions[execution.id] = (execution, result ?? executions[execution.id]?.result)
         if life.isOver {
+            open[life.execution] = nil
             closed.append(ChainTable.End(execution: life.execution, schedule: life.schedule, state: life.state))
             ended.insert(life.schedule)
         } else {
-            open.append(life)
+            open[life.execution] = life
         }
-        for tell in change.tells { messages.append(event(tell, of: execution, life, by: schedule, payload)) }
+        for tell in change.tells {
+            messages.append(event(tell, of: execution, life, by: schedule, payload))
+            samples.append(ExecutionSample(tell, of: execution, life, at: now))
+        }
         if life.state == .dead {
             failing.insert(life.schedule)
             messages.append(names.letter(of: execution, by: schedule, payload))
+            samples.append(nil)
         }
         if change.asksWorkerToStop {
             workersToStop.append(
@@ -73,6 +84,7 @@ package struct LifeWriter: Sendable {
                     namespace: schedule.namespace, execution: life.execution, attempt: life.attempt,
                     fence: life.fence, reason: life.reason))
         }
+        return execution
     }
 
     /// The same for one execution alone.
@@ -89,14 +101,14 @@ package struct LifeWriter: Sendable {
     package func writes() -> Writes {
         var writes = Writes([])
         guard !executions.isEmpty else { return writes }
-        writes += [LifeTable.change(executions.sorted { $0.execution.id < $1.execution.id })]
+        writes += [LifeTable.change(executions.values.sorted { $0.execution.id < $1.execution.id })]
         // In one order with everybody who writes several.
-        if !open.isEmpty { writes += [RunTable.keep(open.sorted { $0.execution < $1.execution })] }
+        if !open.isEmpty { writes += [RunTable.keep(open.values.sorted { $0.execution < $1.execution })] }
         if !closed.isEmpty {
             writes += [RunTable.delete(closed.map(\.execution).sorted())]
             writes.tellFollowers(closed, at: now)
         }
-        if !messages.isEmpty { writes.owe(messages, at: now) }
+        if !messages.isEmpty { writes.owe(messages, samples: samples, at: now) }
         if !failing.isEmpty { writes += [FailureTable.note(failing.sorted(), at: now)] }
         if !ended.isEmpty { writes.exhaustIdle(ended.sorted(), at: now) }
         return writes

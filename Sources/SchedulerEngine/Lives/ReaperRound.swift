@@ -15,12 +15,41 @@ struct ReaperRound: Sendable {
         let frozenUntil: Instant?
     }
 
+    /// Up to when deadlines are judged; nil where none of a kind is.
+    struct Bounds: Sendable {
+        var retries: Instant?
+        var cancellations: Instant?
+        /// All that workers said up to then is written.
+        var workers: Instant?
+        /// Of these no report waits, whenever it was said.
+        var settled: Set<ExecutionID> = []
+        /// Of these one does: they are looked at again once it is taken.
+        var reported: Set<ExecutionID> = []
+        /// Since when workers are heard.
+        var hearing = ReportHearing()
+
+        /// Whether a deadline has come, and may be judged.
+        func reach(_ deadline: Life.Deadline, of execution: ExecutionID, at now: Instant) -> Bool {
+            let bound: Instant? =
+                switch deadline.kind {
+                case .retry: retries
+                case .cancel: cancellations
+                case .start, .run, .heartbeat:
+                    settled.contains(execution) || reported.contains(execution) ? now : workers
+                }
+            return bound.map { deadline.at <= $0 } ?? false
+        }
+    }
+
+    /// Until an execution is looked at again of which a report waits, in milliseconds.
+    private static let reportPatience: Int64 = 1000
     /// How long a retry that cannot go now is left alone, unless its schedule goes on before: nothing is stuck, and a
     /// paused schedule's retries cost nothing.
     static let patience: Int64 = 60_000
 
     let claim: ClaimTable.ClaimID
     let instance: InstanceID
+    let bounds: Bounds
     let now: Instant
     private var writer: LifeWriter
     /// The timers whose fences moved.
@@ -28,9 +57,10 @@ struct ReaperRound: Sendable {
     private var opened: [(execution: Execution, payload: [UInt8]?, schedule: CompiledSchedule)] = []
     private var held: [(id: ExecutionID, until: Instant)] = []
 
-    init(claim: ClaimTable.ClaimID, instance: InstanceID, names: SubjectNames, now: Instant) {
+    init(claim: ClaimTable.ClaimID, instance: InstanceID, names: SubjectNames, bounds: Bounds, now: Instant) {
         self.claim = claim
         self.instance = instance
+        self.bounds = bounds
         self.now = now
         writer = LifeWriter(names: names, at: now)
     }
@@ -41,20 +71,34 @@ struct ReaperRound: Sendable {
     var ended: Set<ScheduleID> { writer.ended }
 
     /// Decides over one life, whose rows and whose schedule's timer are locked.
-    /// - Parameter retries: retries that are due by then are opened; nil for none.
-    mutating func decide(_ open: OpenLife, _ timer: Timer, _ holder: Holder, retriesThrough retries: Instant?) {
-        guard let deadline = open.life.deadline else { return }
+    mutating func decide(_ open: OpenLife, _ timer: Timer, _ holder: Holder) {
         // Somebody was quicker: a report, or another reaper.
-        guard deadline.kind == .retry ? retries.map({ deadline.at <= $0 }) ?? false : deadline.at <= now else { return }
+        guard let deadline = open.life.deadline, bounds.reach(deadline, of: open.life.execution, at: now) else {
+            return
+        }
         count += 1
         guard let schedule = holder.schedule else {
             return held.append((open.life.execution, now.adding(milliseconds: Self.patience)))
         }
         if deadline.kind == .retry {
             retry(open, at: deadline.at, timer, schedule, holder)
+        } else if let until = heldUntil(open.life, deadline, schedule.life) {
+            held.append((open.life.execution, until))
         } else if let change = try? open.life.taking(.deadlinePassed, under: schedule.life, at: now) {
             writer.write(change, of: open.execution, by: schedule, payload: open.payload)
         }
+    }
+
+    /// Until when a worker's deadline is put off; nil where it has come.
+    private func heldUntil(_ life: Life, _ deadline: Life.Deadline, _ rule: LifeRule) -> Instant? {
+        guard deadline.kind != .cancel else { return nil }
+        if bounds.reported.contains(life.execution) { return now.adding(milliseconds: Self.reportPatience) }
+        guard deadline.kind == .heartbeat else { return nil }
+        // Signs of life are kept by nobody: those that came while nothing was heard are followed by others.
+        guard let missed = bounds.hearing.missesHeartbeats(of: rule.heartbeatTimeout ?? 0) else {
+            return now.adding(milliseconds: Self.reportPatience)
+        }
+        return missed > now ? missed : nil
     }
 
     private mutating func retry(
@@ -65,7 +109,8 @@ struct ReaperRound: Sendable {
             guard let change = try? open.life.taking(.cancel(reason: reason), under: schedule.life, at: now) else {
                 return
             }
-            return writer.write(change, of: open.execution, by: schedule, payload: open.payload)
+            writer.write(change, of: open.execution, by: schedule, payload: open.payload)
+            return
         }
         let isStopped = holder.state == .paused || holder.state == .invalid || schedule.publishingFault != nil
         guard !isStopped, holder.frozenUntil == nil else {
@@ -119,7 +164,7 @@ struct ReaperRound: Sendable {
                 generation: execution.generation, missedCount: execution.missedCount, ordinal: execution.ordinal,
                 origin: execution.origin, trigger: execution.trigger,
                 kind: execution.origin == .backfill ? .backfilled : .onTime, isTracked: execution.isTracked,
-                causedBy: execution.causedBy, payload: payload, claimedAt: execution.claimedAt)
+                causedBy: execution.causedBy, payload: payload, claimedAt: execution.claimedAt, trace: execution.trace)
         }
     }
 }

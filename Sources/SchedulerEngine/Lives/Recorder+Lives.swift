@@ -37,7 +37,11 @@ extension EndedFire {
 
     /// What becomes of the execution; nil where that was known before.
     fileprivate func change(of life: Life, at now: Instant) -> LifeChange? {
-        guard let end else { return life.givenUp(reason) }
+        guard let end else {
+            guard isOut else { return life.givenUp(reason) }
+            // One that may be with its target has its grace, from here on if it has not begun.
+            return try? life.taking(.cancel(reason: reason ?? ""), under: fire.schedule.life, at: now) ?? nil
+        }
         // A deadline counts from the delivery, not from when it is written down.
         let at = end == .delivered ? firedAt ?? now : now
         return try? life.taking(dispatch: end, under: fire.schedule.life, at: at) ?? nil

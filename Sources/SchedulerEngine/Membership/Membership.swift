@@ -4,6 +4,7 @@ import PostgresClient
 import Recurrence
 package import SchedulerCore
 import SchedulerStore
+import ServiceMetrics
 import Synchronization
 
 /// One incarnation's lease, and its sight of the others'.
@@ -53,12 +54,13 @@ package final class Membership: Sendable {
     private let bucket: KeyValueBucket
     private let trust: Trust
     private let clock: PostgresClock
+    private let meters: ServiceMeters
     private let logger: Logger
     private let state: Mutex<State>
 
     init(
         instance: InstanceID, configuration: EngineConfiguration, bucket: KeyValueBucket, trust: Trust,
-        clock: PostgresClock, logger: Logger
+        clock: PostgresClock, meters: ServiceMeters, logger: Logger
     ) throws(NATSError) {
         self.instance = instance
         key = try Self.key(of: instance)
@@ -70,6 +72,7 @@ package final class Membership: Sendable {
         self.bucket = bucket.with(jetstream)
         self.trust = trust
         self.clock = clock
+        self.meters = meters
         self.logger = logger
         state = Mutex(State(table: MemberTable(lease: configuration.lease.nanoseconds)))
     }
@@ -101,6 +104,7 @@ package final class Membership: Sendable {
         let started = MonotonicClock.now()
         let revision = try await bucket.create(key, value(renewals: 0))
         renewed(revision, started: started)
+        meters.lock(.acquired)
     }
 
     /// Gives the lease up; the row is fenced by the caller first.
@@ -135,8 +139,12 @@ package final class Membership: Sendable {
     func renew() async throws {
         let pause = lease / 4
         var isRenewed = true
+        var isTrusted = true
         while true {
             try await Task.sleep(for: isRenewed ? pause : pause / 5)
+            let isTrustedNow = trust.holds(at: MonotonicClock.now())
+            if isTrusted, !isTrustedNow { meters.lock(.timedOut) }
+            isTrusted = isTrustedNow
             guard MonotonicClock.now() - clock.lastAnswer < pause.nanoseconds else { continue }
             isRenewed = try await renewOnce()
         }

@@ -73,7 +73,7 @@ package final class Rescuer: Sendable {
     private func log(_ id: ExecutionID, _ words: String) {
         logger.error(
             "an execution of a lost member cannot be published, and is given up",
-            metadata: ["execution": "\(id)", "reason": "\(words)"])
+            metadata: ["execution_id": "\(id)", "reason": "\(words)"])
     }
 
     private func holders(of fetched: ScheduleTable.Fetched) -> [ScheduleID: Holder] {
@@ -153,7 +153,7 @@ package final class Rescuer: Sendable {
             // Whether it was a schedule's last is not in the row: let the record ask.
             isLast: execution.origin == .time || execution.origin == .event, payload: payload,
             sentSince: execution.sendableAt <= clock.now() && execution.mayHaveBeenSent(before: fencedAt)
-                ? execution.sendableAt : nil, claimedAt: execution.claimedAt)
+                ? execution.sendableAt : nil, claimedAt: execution.claimedAt, trace: execution.trace)
     }
 
     /// Nil where nobody knows what the schedule was called: then there is no subject to tell it on.

@@ -21,7 +21,9 @@ struct Watchman: Sendable {
             do {
                 try await look(on: connection, rounds: rounds)
             } catch let error as PostgresError {
-                if error.sqlState == InstanceTable.fencedState { throw error }
+                // A claim that may have been adopted and is known to nobody would stay so for as long as this
+                // incarnation lives.
+                if error.sqlState == InstanceTable.fencedState || error.isUnsettled { throw error }
                 session.logger.debug("the watchman's round failed", metadata: ["error": "\(error)"])
             }
             rounds += 1
@@ -72,8 +74,11 @@ struct ClockKeeper: Sendable {
                     session.tell(.clockSkew, "PostgreSQL's clock jumped by \(jump) ms")
                 }
                 session.clock.slew()
+                if session.clock.note(fault: nil) { session.logger.notice("PostgreSQL answers again") }
             } catch let error as PostgresError {
-                session.logger.debug("PostgreSQL's clock did not answer", metadata: ["error": "\(error)"])
+                // Once a reason: it may be gone for long, and be asked ten times a second.
+                guard session.clock.note(fault: "\(error)") else { continue }
+                session.logger.warning("PostgreSQL does not answer", metadata: ["reason": "\(error)"])
             }
         }
     }

@@ -13,6 +13,8 @@ struct BufferBatch {
     private(set) var skipped: [(execution: Execution, schedule: CompiledSchedule)] = []
     /// Whose open executions make room, and how many of them.
     private(set) var stops: [(schedule: CompiledSchedule, count: Int)] = []
+    /// What waits of these waits for other limits than it says.
+    private(set) var renamed: [CompiledSchedule] = []
     /// Schedules that nothing more may come of.
     private(set) var over: [ScheduleID] = []
 
@@ -21,39 +23,79 @@ struct BufferBatch {
         self.freezes = freezes
     }
 
-    var isEmpty: Bool { timers.isEmpty && stops.isEmpty }
+    /// One schedule of which something waits, as it stands under its timer's lock.
+    struct Waiting {
+        let schedule: Schedule
+        let compiled: CompiledSchedule
+        let timer: Timer
+        let occupancy: Occupancy
+        /// What of it has no row in the ledger yet.
+        let waiting: [WaitingOccurrence]
+
+        /// - Parameter known: what has a row already, of claims that were given back: it is counted no more.
+        init(
+            _ schedule: Schedule, _ compiled: CompiledSchedule, _ timer: Timer, _ occupancy: Occupancy,
+            known: Set<ExecutionID>
+        ) {
+            self.schedule = schedule
+            self.compiled = compiled
+            self.timer = timer
+            self.occupancy = occupancy
+            waiting = occupancy.waiting.filter { !known.contains($0.id) }
+        }
+
+        /// What its own rule says, limits aside.
+        var turn: BufferTurn {
+            compiled.overlap.turn(open: occupancy.open, stopping: occupancy.stopping, waiting: waiting.count)
+        }
+
+        /// Why nothing of it is fired any more.
+        var end: SkipReason? {
+            if schedule.state == .deleted { return .deleted }
+            return schedule.state == .invalid || compiled.publishingFault != nil ? .targetRevoked : nil
+        }
+    }
+
+    /// What of a schedule would be opened, were there no limits; nil where none bounds it, or nothing may be opened.
+    func queue(_ one: Waiting) -> ConcurrencyBook.Queue? {
+        guard !one.compiled.limits.isEmpty, one.end == nil, !isFrozen(one.compiled) else { return nil }
+        let turn = one.turn
+        return ConcurrencyBook.Queue(
+            schedule: one.schedule.id, limits: one.compiled.limits,
+            since: one.waiting.dropFirst(turn.superseded).prefix(turn.opened).map(\.since))
+    }
+
+    private func isFrozen(_ schedule: CompiledSchedule) -> Bool {
+        freezes.contains {
+            $0.holds(at: now) && $0.concerns(namespace: schedule.namespace, target: schedule.target)
+        }
+    }
 
     /// Decides over what waits of one schedule.
-    /// - Parameter known: what has a row in the ledger already, of claims that were given back: it is counted no more.
-    mutating func add(
-        _ schedule: Schedule, _ compiled: CompiledSchedule, _ timer: Timer, _ occupancy: Occupancy,
-        known: Set<ExecutionID>
-    ) {
-        let waiting = occupancy.waiting.filter { !known.contains($0.id) }
-        let before = timer
-        var timer = timer
-        if let reason = Self.end(of: schedule, compiled) {
-            skip(waiting, reason, compiled, &timer)
+    /// - Parameter granted: so many of them have places of its limits.
+    mutating func add(_ one: Waiting, granted: Int = .max) {
+        let compiled = one.compiled
+        var timer = one.timer
+        if let reason = one.end {
+            skip(one.waiting, reason, compiled, &timer)
         } else {
-            guard !freezes.contains(where: { $0.holds(at: now) && $0.concerns(compiled) }) else { return }
-            let turn = compiled.overlap.turn(
-                open: occupancy.open, stopping: occupancy.stopping, waiting: waiting.count)
+            guard !isFrozen(compiled) else { return }
+            let turn = one.turn
             if turn.stopped > 0 { stops.append((compiled, turn.stopped)) }
-            skip(waiting.prefix(turn.superseded), .superseded, compiled, &timer)
-            for next in waiting.dropFirst(turn.superseded).prefix(turn.opened) {
+            skip(one.waiting.prefix(turn.superseded), .superseded, compiled, &timer)
+            let left = one.waiting.dropFirst(turn.superseded)
+            let opening = min(turn.opened, granted)
+            for next in left.prefix(opening) {
                 timer.fireSequence += 1
                 opened.append((next, timer.fireSequence, compiled))
             }
+            if left.dropFirst(opening).contains(where: { $0.limits != compiled.limits.names }) {
+                renamed.append(compiled)
+            }
         }
-        guard timer != before else { return }
+        guard timer != one.timer else { return }
         timers.append(timer)
-        if timer.nextFireAt == nil { over.append(schedule.id) }
-    }
-
-    /// Why nothing of a schedule is fired any more.
-    private static func end(of schedule: Schedule, _ compiled: CompiledSchedule) -> SkipReason? {
-        if schedule.state == .deleted { return .deleted }
-        return schedule.state == .invalid || compiled.publishingFault != nil ? .targetRevoked : nil
+        if timer.nextFireAt == nil { over.append(one.schedule.id) }
     }
 
     private mutating func skip(
@@ -65,11 +107,5 @@ struct BufferBatch {
             ($0.skipped(reason, version: schedule.version, timer: &timer, now: now), schedule)
         }
         schedule.planner.takeBack(waiting, from: &timer)
-    }
-}
-
-extension Freeze {
-    fileprivate func concerns(_ schedule: CompiledSchedule) -> Bool {
-        concerns(namespace: schedule.namespace, target: schedule.target)
     }
 }

@@ -18,8 +18,6 @@ struct BufferKeeper: Sendable {
     private static let round = Duration.milliseconds(100)
     private static let idleRound = Duration.seconds(1)
     private static let page = 100
-    /// How long a claimant may take to give up what it has not sent.
-    private static let patience = Duration.milliseconds(500)
     private static let reason = "the next one is due, and overlap_policy is cancel_previous"
 
     /// The service's loop.
@@ -38,17 +36,10 @@ struct BufferKeeper: Sendable {
     /// Looks once at all that waits. - Returns: whether anything does.
     func look() async throws -> Bool {
         guard session.gate.claim().refusal == nil else { return true }
-        var looked: [ScheduleID] = []
-        var count = 0
-        repeat {
-            let known = looked
-            let ids = try await session.pool.withConnection { connection in
-                try await BufferTable.candidates(limit: Self.page, except: known, on: connection)
-            }
-            if !ids.isEmpty { try await turn(ids.sorted()) }
-            looked += ids
-            count = ids.count
-        } while count == Self.page && session.gate.claim().refusal == nil
+        let ids = try await session.pool.withConnection { try await BufferLook(session: session).ready(on: $0) }
+        for first in stride(from: 0, to: ids.count, by: Self.page) where session.gate.claim().refusal == nil {
+            try await turn(ids[first..<min(ids.count, first + Self.page)].sorted())
+        }
         return try await session.pool.withConnection { try await BufferTable.isAnyWaiting(on: $0) }
     }
 
@@ -59,7 +50,7 @@ struct BufferKeeper: Sendable {
         var ended: Set<ScheduleID> = []
         var over: [ScheduleID] = []
         var workersToStop: [LifeWriter.WorkerToStop] = []
-        /// Open ones that their claimants have not sent yet.
+        /// Open ones that their claimants give up if they have not sent them, and send no more if they have.
         var unsent: [(Cancellation, at: InstanceID)] = []
     }
 
@@ -76,11 +67,7 @@ struct BufferKeeper: Sendable {
         if let rows { session.teller.owe(try outcome.writes.owed(rows)) }
         session.unended.add(outcome.ended.union(outcome.over))
         session.ask(outcome.workersToStop)
-        await withDiscardingTaskGroup { group in
-            for (cancellation, claimant) in outcome.unsent {
-                group.addTask { _ = await session.cancel(cancellation, at: claimant, within: Self.patience) }
-            }
-        }
+        for (cancellation, claimant) in outcome.unsent { session.cancellations.add(cancellation, at: claimant) }
     }
 
     /// Under the locks: a command, a claim or another keeper may have been quicker.
@@ -97,15 +84,21 @@ struct BufferKeeper: Sendable {
         let known = try await ExecutionTable.existing(among: waiting, on: transaction)
         var batch = BufferBatch(
             at: now, freezes: try await FreezeTable.current(endingAfter: now, on: transaction))
-        for schedule in schedules.sorted(by: { $0.id < $1.id }) {
-            guard let timer = timers[schedule.id], let occupancy = occupancies[schedule.id] else { continue }
-            batch.add(schedule, session.compiler.compile(schedule), timer, occupancy, known: known)
+        let all = schedules.sorted { $0.id < $1.id }.compactMap { schedule -> BufferBatch.Waiting? in
+            guard let timer = timers[schedule.id], let occupancy = occupancies[schedule.id] else { return nil }
+            return BufferBatch.Waiting(
+                schedule, session.compiler.compile(schedule), timer, occupancy, known: known)
         }
+        let queues = all.compactMap { batch.queue($0) }
+        var book = try await ConcurrencyTable.hold(queues.map(\.limits), in: transaction)
+        let granted = book.grant(queues)
+        for one in all { batch.add(one, granted: one.compiled.limits.isEmpty ? .max : granted[one.schedule.id] ?? 0) }
+        outcome.writes += batch.renamed.map { ConcurrencyTable.rename($0.limits.names, of: $0.id) }
         outcome.writes += [InstanceTable.hold(session.instance)]
         if !known.isEmpty { outcome.writes += [BufferTable.forget(known.sorted())] }
         if !batch.timers.isEmpty { outcome.writes += [TimerTable.advance(batch.timers)] }
-        let payloads = try await BufferTable.payloads(of: batch.opened.map(\.waiting.id), on: transaction)
-        open(batch, payloads, into: &outcome)
+        let brought = try await BufferTable.brought(for: batch.opened.map(\.waiting.id), on: transaction)
+        open(batch, brought, into: &outcome)
         skip(batch, into: &outcome)
         try await stop(batch, in: transaction, into: &outcome)
         outcome.over = batch.over
@@ -114,13 +107,15 @@ struct BufferKeeper: Sendable {
     }
 
     /// Opens each in a claim with those of its kind: what backfills and retries opened stands apart in the journal.
-    private func open(_ batch: BufferBatch, _ payloads: [ExecutionID: [UInt8]], into outcome: inout Outcome) {
+    private func open(_ batch: BufferBatch, _ brought: [ExecutionID: BufferTable.Brought], into outcome: inout Outcome)
+    {
         let now = batch.now
         let ended = Set(batch.over)
         let groups = Dictionary(grouping: batch.opened) { opened in
             Kind(
                 isTracked: opened.schedule.isTracked,
-                isCommanded: opened.waiting.occurrence.origin == .backfill || opened.waiting.occurrence.origin == .retry
+                isCommanded: opened.waiting.occurrence.origin == .backfill
+                    || opened.waiting.occurrence.origin == .retry || opened.waiting.occurrence.liesFarBack(at: now)
             )
         }
         for (kind, opened) in groups {
@@ -140,7 +135,11 @@ struct BufferKeeper: Sendable {
                     isCommanded: kind.isCommanded),
             ]
             // Its retries' age counts from here: it was the schedule that let it wait.
-            if kind.isTracked { outcome.writes += [RunTable.open(openings, begin: now)] }
+            if kind.isTracked {
+                let limited = opened.lazy.map(\.schedule).filter { !$0.limits.isEmpty }
+                let limits = Dictionary(limited.map { ($0.id, $0.limits.names) }) { first, _ in first }
+                outcome.writes += [RunTable.open(openings, begin: now, limits: limits)]
+            }
             outcome.fires += opened.map { waiting, fence, schedule in
                 Fire(
                     id: waiting.id, schedule: schedule, claim: open, scheduledFor: waiting.occurrence.scheduledFor,
@@ -148,8 +147,9 @@ struct BufferKeeper: Sendable {
                     missedCount: waiting.missedCount, ordinal: waiting.occurrence.ordinal,
                     origin: waiting.occurrence.origin, trigger: waiting.trigger,
                     kind: waiting.occurrence.origin == .backfill ? .backfilled : .onTime,
-                    causedBy: waiting.causedBy, isLast: ended.contains(schedule.id), payload: payloads[waiting.id],
-                    claimedAt: now)
+                    causedBy: waiting.causedBy, isLast: ended.contains(schedule.id),
+                    payload: brought[waiting.id]?.payload,
+                    claimedAt: now, trace: brought[waiting.id]?.trace)
             }
         }
     }
@@ -167,7 +167,8 @@ struct BufferKeeper: Sendable {
         }
     }
 
-    /// Asks the oldest open ones to stop. What its claimant has not sent yet, the claimant gives up.
+    /// Asks the oldest open ones to stop. What its claimant has not sent yet, the claimant gives up; a request that is out
+    /// has its grace.
     private func stop(
         _ batch: BufferBatch, in transaction: PostgresTransaction, into outcome: inout Outcome
     ) async throws {
@@ -180,7 +181,6 @@ struct BufferKeeper: Sendable {
                     let cancellation = Cancellation(
                         execution: execution.id, schedule: schedule.id, reason: Self.reason)
                     outcome.unsent.append((cancellation, at: claimant))
-                    continue
                 }
                 let change = try? open.life.taking(
                     .cancel(reason: Self.reason), under: schedule.life, at: batch.now)

@@ -50,6 +50,7 @@ extension Fire {
             occurrence: Occurrence(
                 schedule: schedule.id, generation: generation, origin: origin, scheduledFor: scheduledFor,
                 ordinal: ordinal),
-            id: id, dueAt: dueAt, trigger: trigger, missedCount: missedCount, since: now, causedBy: causedBy)
+            id: id, dueAt: dueAt, trigger: trigger, missedCount: missedCount, since: now, causedBy: causedBy,
+            limits: schedule.limits.names)
     }
 }

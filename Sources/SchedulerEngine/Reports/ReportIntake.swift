@@ -12,7 +12,7 @@ import SchedulerWire
 /// again, to any instance, and finds what it has made or has not. What is quicker than the record of its message's
 /// acknowledgement waits for that a few times, then counts as one.
 struct ReportIntake: Sendable {
-    private static let batch = 100
+    private static let batch = 200
     /// Until an early report is looked at again.
     private static let soon = Duration.milliseconds(100)
     private static let later = Duration.seconds(1)
@@ -23,13 +23,13 @@ struct ReportIntake: Sendable {
     let session: Session
     private let queue = ReportQueue()
     private let writer: ReportWriter
-    private let signs: SignWriter
+    private let signWriter: SignWriter
 
     init(session: Session) {
         self.session = session
         writer = ReportWriter(
             instance: session.instance, names: session.configuration.names, compiler: session.compiler)
-        signs = SignWriter(instance: session.instance, compiler: session.compiler)
+        signWriter = SignWriter(instance: session.instance, compiler: session.compiler)
     }
 
     /// The service's loop. Throws when this member is fenced.
@@ -59,7 +59,9 @@ struct ReportIntake: Sendable {
         var told: String?
         while !Task.isCancelled {
             do {
+                defer { session.hearing.ended() }
                 try await consumer.run {
+                    session.hearing.began(at: session.clock.now())
                     if told != nil { session.logger.notice("workers' reports are taken again") }
                     told = nil
                     pause = Self.soon
@@ -93,7 +95,6 @@ struct ReportIntake: Sendable {
                 await queue.wait(atMost: .seconds(1))
                 continue
             }
-            defer { queue.finish(batch) }
             try await settle(batch)
         }
     }
@@ -115,7 +116,10 @@ struct ReportIntake: Sendable {
                 return
             }
             for report in batch { putOff(report, after: error, isPassing: isPassing) }
-            if isPassing { try? await Task.sleep(for: Self.soon) }
+            guard isPassing else { return }
+            // Heartbeats among them are lost.
+            session.hearing.unanswered()
+            try? await Task.sleep(for: Self.soon)
         }
     }
 
@@ -137,33 +141,30 @@ struct ReportIntake: Sendable {
         let (readings, unread) = read(batch)
         let connection = session.connections.reports
         let now = session.clock.now()
-        var rest = readings.filter { $0.report.subject.kind != .heartbeat }
-        let heartbeats = readings.filter { $0.report.subject.kind == .heartbeat }
-        if !heartbeats.isEmpty { rest += try await signs.take(heartbeats, at: now, on: connection) }
+        // What stands beside other reports of its execution is decided after them, or before them, as they came.
+        let spoken = Set(readings.filter { $0.report.subject.kind != .heartbeat }.map(\.execution))
+        let signs = readings.filter { !spoken.contains($0.execution) }
+        var rest = readings.filter { spoken.contains($0.execution) }
+        if !signs.isEmpty { rest += try await signWriter.take(signs, at: now, on: connection) }
         guard !rest.isEmpty || !unread.isEmpty else { return }
-        let (taken, owed) = try await writer.take(rest, unread, at: now, on: connection)
-        if taken.early.count < rest.count { FailPoint.reportApplied.reach() }
+        let (taken, owed) = try await writer.take(rest, unread.map(\.problem), at: now, on: connection)
+        if !taken.settled.isEmpty { FailPoint.reportApplied.reach() }
         session.teller.owe(owed)
         session.unended.add(taken.ended)
         session.ask(taken.workersToStop)
         if !taken.early.isEmpty { session.records.hurry() }
-        let early = Set(taken.early.map(\.execution))
-        let unreadable = Set(taken.unreadable.map(\.execution))
-        for report in batch {
-            if report.execution.map(early.contains) ?? false {
-                report.giveBack(for: Self.soon)
-            } else if report.execution.map(unreadable.contains) ?? false {
-                report.giveBack(for: Self.longestPause)
-            } else {
-                report.acknowledge()
-            }
-        }
+        for reading in taken.early { reading.received.giveBack(for: Self.soon) }
+        for reading in taken.unreadable { reading.received.giveBack(for: Self.longestPause) }
+        for reading in taken.settled { reading.received.acknowledge() }
+        for (received, _) in unread { received.acknowledge() }
     }
 
-    private func read(_ batch: [ReceivedReport]) -> (readings: [ReportWriter.Reading], unread: [ReportProblem]) {
+    private func read(
+        _ batch: [ReceivedReport]
+    ) -> (readings: [ReportWriter.Reading], unread: [(received: ReceivedReport, problem: ReportProblem)]) {
         let prefix = session.configuration.subjectPrefix
         var readings: [ReportWriter.Reading] = []
-        var unread: [ReportProblem] = []
+        var unread: [(received: ReceivedReport, problem: ReportProblem)] = []
         for received in batch {
             let message = received.message
             do throws(WireError) {
@@ -172,8 +173,9 @@ struct ReportIntake: Sendable {
                     body: message.payload)
                 readings.append(ReportWriter.Reading(received: received, report: report))
             } catch {
-                unread.append(
-                    ReportProblem(unreadable: message.subject, prefix: prefix, body: message.payload, for: error))
+                let problem = ReportProblem(
+                    unreadable: message.subject, prefix: prefix, body: message.payload, for: error)
+                unread.append((received, problem))
             }
         }
         return (readings, unread)

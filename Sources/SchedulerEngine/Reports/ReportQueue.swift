@@ -8,14 +8,19 @@ struct ReceivedReport: Sendable {
     let message: NATSMessage
     /// Where it came from; nil for a heartbeat, which no stream keeps.
     let delivery: (message: PulledMessage, consumer: PullConsumer)?
-    /// The execution that it is about, where its subject can be read; what keeps reports on one in their order.
-    let execution: ExecutionID?
+    /// What it is about, where that can be read.
+    let subject: ReportSubject?
 
     init(_ message: NATSMessage, delivery: (PulledMessage, PullConsumer)? = nil, prefix: String) {
         self.message = message
         self.delivery = delivery
-        execution = (try? ReportSubject(message.subject, prefix: prefix))?.execution
+        subject = try? ReportSubject(message.subject, prefix: prefix)
     }
+
+    var execution: ExecutionID? { subject?.execution }
+
+    /// Tells signs of life of one attempt from those of another: its fence, as far as it is known unread.
+    var attempt: [UInt8] { message.header("Scheduler-Fence").map { Array($0.utf8) } ?? message.payload }
 
     /// It is dealt with, and durably so.
     func acknowledge() {
@@ -35,75 +40,30 @@ struct ReceivedReport: Sendable {
     var deliveries: UInt64 { delivery?.message.deliveries ?? 1 }
 }
 
-/// Reports that wait to be taken, in the order in which they came.
+/// Reports that wait to be taken, each namespace and each execution in its turn (``ReportLanes``).
 ///
 /// What a stream keeps is bounded by what is pulled from it. Heartbeats are bounded here: one that finds no room is
 /// dropped, for another follows it.
 final class ReportQueue: Sendable {
     static let mostHeartbeats = 10_000
 
-    private struct State {
-        var waiting: [ReceivedReport] = []
-        var heartbeats = 0
-        /// Those of a batch under way: what follows on them waits for its end.
-        var busy: Set<ExecutionID> = []
-    }
-
-    private let state = Mutex(State())
+    private let state = Mutex(ReportLanes<ReceivedReport>(mostSigns: mostHeartbeats))
     private let wakeup = Wakeup()
 
-    /// - Returns: whether there was room for it.
-    @discardableResult
-    func add(_ report: ReceivedReport) -> Bool {
-        let isTaken = state.withLock { state in
-            if report.delivery == nil {
-                guard state.heartbeats < Self.mostHeartbeats else { return false }
-                state.heartbeats += 1
-            }
-            state.waiting.append(report)
-            return true
+    func add(_ report: ReceivedReport) {
+        let namespace = report.subject?.namespace.description ?? ""
+        let isTaken = state.withLock {
+            $0.add(report, of: namespace, on: report.execution, sign: report.delivery == nil ? report.attempt : nil)
         }
         if isTaken { wakeup.signal() }
-        return isTaken
     }
 
-    /// The eldest, one an execution at most, and none of an execution that is being worked on: so each finds what the
-    /// one before it has made.
-    func take(atMost count: Int) -> [ReceivedReport] {
-        state.withLock { state in
-            var taken: [ReceivedReport] = []
-            var left: [ReceivedReport] = []
-            var met = state.busy
-            for report in state.waiting {
-                guard taken.count < count, report.execution.map({ met.insert($0).inserted }) ?? true else {
-                    left.append(report)
-                    continue
-                }
-                taken.append(report)
-                if report.delivery == nil { state.heartbeats -= 1 }
-            }
-            state.busy.formUnion(taken.compactMap(\.execution))
-            state.waiting = left
-            return taken
-        }
-    }
-
-    /// A batch is over.
-    func finish(_ batch: [ReceivedReport]) {
-        let isMore = state.withLock { state in
-            state.busy.subtract(batch.compactMap(\.execution))
-            return !state.waiting.isEmpty
-        }
-        if isMore { wakeup.signal() }
-    }
+    /// Those whose turn it is, those of one execution in their order. For one task, which settles what it took before it
+    /// takes more.
+    func take(atMost count: Int) -> [ReceivedReport] { state.withLock { $0.take(atMost: count) } }
 
     /// Empties it. - Returns: what was in it.
-    func drain() -> [ReceivedReport] {
-        state.withLock { state in
-            defer { state = State() }
-            return state.waiting
-        }
-    }
+    func drain() -> [ReceivedReport] { take(atMost: .max) }
 
     func wait(atMost limit: Duration) async { await wakeup.wait(atMost: limit) }
 }

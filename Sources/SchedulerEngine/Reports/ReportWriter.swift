@@ -5,8 +5,9 @@ import SchedulerCore
 import SchedulerStore
 import SchedulerWire
 
-/// Takes many reports in one transaction, one an execution at most: what each means is decided over its rows as they stand
-/// under their locks, so a report that comes twice, or on two instances at once, moves its execution once.
+/// Takes many reports in one transaction: what each means is decided over its execution's rows as they stand under their
+/// locks, and as the reports before it have left them. So a report that comes twice, or on two instances at once, moves its
+/// execution once.
 struct ReportWriter: Sendable {
     /// A report beside what came.
     struct Reading: Sendable {
@@ -23,6 +24,8 @@ struct ReportWriter: Sendable {
         var early: [Reading] = []
         /// Those of schedules whose rows cannot be read by now.
         var unreadable: [Reading] = []
+        /// Those that are dealt with once this is committed.
+        var settled: [Reading] = []
         var ended: Set<ScheduleID> = []
         var workersToStop: [LifeWriter.WorkerToStop] = []
     }
@@ -52,15 +55,17 @@ struct ReportWriter: Sendable {
     private func decide(
         _ batch: [Reading], _ unread: [ReportProblem], at now: Instant, in transaction: PostgresTransaction
     ) async throws -> Taken {
-        let all = try await Rows(of: batch.map(\.execution), by: compiler, in: transaction)
+        var rows = try await Rows(of: Set(batch.map(\.execution)).sorted(), by: compiler, in: transaction)
         var taken = Taken()
         var writer = LifeWriter(names: names, at: now)
-        var progress = Writes([])
+        var progress: [ExecutionID: [UInt8]?] = [:]
         var problems = unread
+        /// What follows a report that waits waits with it.
+        var waiting: Set<ExecutionID> = []
         for reading in batch {
-            let found = all.found[reading.execution]
-            let open = all.open[reading.execution]
-            let schedule = found.flatMap { all.schedules[$0.execution.schedule] }
+            let found = rows.found[reading.execution]
+            let open = rows.open[reading.execution]
+            let schedule = found.flatMap { rows.schedules[$0.execution.schedule] }
             if found != nil, schedule == nil {
                 taken.unreadable.append(reading)
                 continue
@@ -71,39 +76,44 @@ struct ReportWriter: Sendable {
             let isPatient = reading.received.deliveries < Self.mostEarlyLooks
             let decision = ReportDecision.decide(
                 reading.report, on: known, under: schedule?.life ?? .nobodys, isPatient: isPatient, at: now)
-            switch decision {
-            case .early:
+            if case .early = decision { waiting.insert(reading.execution) }
+            guard !waiting.contains(reading.execution) else {
                 taken.early.append(reading)
                 continue
-            case .change(let change):
-                guard let open, let schedule else { continue }
-                writer.write(
-                    change, of: open.execution, by: schedule, payload: open.payload, result: reading.report.result)
-                progress += Self.progress(
-                    reading.report, change.life, hasBegun: change.tells.contains(.running))
-            case .nothing:
-                if let life = open?.life { progress += Self.progress(reading.report, life, hasBegun: false) }
-            case .refused(let error):
+            }
+            taken.settled.append(reading)
+            var life = open?.life
+            var hasBegun = false
+            if case .refused(let error) = decision {
                 problems.append(problem(reading, found, refusing: error))
                 continue
+            }
+            if case .change(let change) = decision, let open, let schedule {
+                let execution = writer.write(
+                    change, of: open.execution, by: schedule, payload: open.payload, result: reading.report.result)
+                rows.follow(change.life, execution, open.payload)
+                life = change.life
+                hasBegun = change.tells.contains(.running)
+            }
+            if let life, Self.progresses(reading.report, life, hasBegun: hasBegun) {
+                progress[life.execution] = .some(reading.report.progress)
             }
             if let flawed = flaws(of: reading, found) { problems.append(flawed) }
         }
         taken.ended = writer.ended
         taken.workersToStop = writer.workersToStop
         taken.writes += writer.writes()
-        taken.writes += progress
+        taken.writes += progress.sorted { $0.key < $1.key }.map { ReportTable.setProgress($0.value, of: $0.key) }
         let told = Dictionary(problems.map { message(of: $0, at: now) }.map { ($0.messageID, $0) }) { first, _ in first
         }
         if !told.isEmpty { taken.writes.owe(told.values.sorted { $0.messageID < $1.messageID }, at: now) }
         return taken
     }
 
-    /// Of what stays open only. A further attempt begins with nothing said.
-    private static func progress(_ report: WorkerReport, _ life: Life, hasBegun: Bool) -> Writes {
-        guard !life.isOver, life.state != .retryWait else { return Writes([]) }
-        guard report.progress != nil || (hasBegun && life.attempt > 1) else { return Writes([]) }
-        return Writes([ReportTable.setProgress(report.progress, of: life.execution)])
+    /// Whether a report says how far its attempt is: of what stays open only. A further attempt begins with nothing said.
+    private static func progresses(_ report: WorkerReport, _ life: Life, hasBegun: Bool) -> Bool {
+        guard !life.isOver, life.state != .retryWait else { return false }
+        return report.progress != nil || (hasBegun && life.attempt > 1)
     }
 
     // MARK: What is told
@@ -164,6 +174,18 @@ extension ReportWriter {
             schedules = try await compiler.schedules(
                 for: versions.map { (id: $0.key, version: $0.value) }, in: transaction
             ).ready
+        }
+
+        /// A report has brought an execution further: what comes behind it meets it there.
+        mutating func follow(_ life: Life, _ execution: Execution, _ payload: [UInt8]?) {
+            guard life.isOver else {
+                open[life.execution] = OpenLife(life: life, execution: execution, payload: payload)
+                return
+            }
+            open[life.execution] = nil
+            found[life.execution] = found[life.execution].map {
+                ReportTable.Found(execution: execution, name: $0.name, namespace: $0.namespace, version: $0.version)
+            }
         }
     }
 }

@@ -17,14 +17,14 @@ struct SignWriter: Sendable {
         try await connection.transaction { transaction in
             var left: [ReportWriter.Reading] = []
             var lives: [ExecutionID: Life] = [:]
-            for life in try await RunTable.lock(batch.map(\.execution).sorted(), in: transaction) {
+            for life in try await RunTable.lock(Set(batch.map(\.execution)).sorted(), in: transaction) {
                 lives[life.execution] = life
             }
             let owners = try await ReportTable.owners(of: Set(lives.values.map(\.schedule)).sorted(), on: transaction)
             let schedules = try await compiler.schedules(
                 for: owners.map { (id: $0.key, version: $0.value.version) }, in: transaction
             ).ready
-            var kept: [Life] = []
+            var kept: [ExecutionID: Life] = [:]
             var calls: [Call] = []
             for reading in batch {
                 let report = reading.report
@@ -35,12 +35,14 @@ struct SignWriter: Sendable {
                     left.append(reading)
                     continue
                 }
-                if let change = try? life.taking(report.event, under: rule, at: now) { kept.append(change.life) }
+                if let change = try? life.taking(report.event, under: rule, at: now) {
+                    kept[life.execution] = change.life
+                }
                 if let progress = report.progress {
                     calls.append(ReportTable.setProgress(progress, of: life.execution))
                 }
             }
-            if !kept.isEmpty { calls.insert(RunTable.keep(kept.sorted { $0.execution < $1.execution }), at: 0) }
+            if !kept.isEmpty { calls.insert(RunTable.keep(kept.values.sorted { $0.execution < $1.execution }), at: 0) }
             if !calls.isEmpty { calls.insert(InstanceTable.hold(instance), at: 0) }
             _ = try await transaction.commit(with: calls)
             return left

@@ -24,6 +24,7 @@ struct Janitor: Sendable {
         while true {
             await session.attempt("telling owed events") { try await sweepOutbox() }
             await session.attempt("publishing owed messages") { try await sweepMessages() }
+            await session.attempt("holding what is frozen") { try await holdFrozen() }
             if session.teller.fault != nil || session.teller.letterFault != nil, rounds % 5 == 0 {
                 await session.attempt("making missing streams") { try await session.ensureStreams() }
             }
@@ -37,6 +38,12 @@ struct Janitor: Sendable {
             try await Task.sleep(for: Self.round)
             rounds += 1
         }
+    }
+
+    /// Gives back what waits for its target while a freeze begins that was set before, or whose command nobody finished.
+    func holdFrozen() async throws {
+        guard session.publisher.held > 0 else { return }
+        try await session.pool.withConnection { try await session.recaller.recallFrozen(on: $0) }
     }
 
     /// Tells changes again whose events nobody acknowledged: of an instance that died, or that could not reach NATS.
@@ -79,6 +86,7 @@ extension Session {
             try await body()
             return true
         } catch {
+            endIfUnsettled(error)
             if !Task.isCancelled {
                 logger.warning("\(step) failed, and is tried again", metadata: ["error": "\(error)"])
             }

@@ -14,7 +14,7 @@ extension CommandCatalogue {
             "execution.stats", "Counts the namespace's executions, those of one target, or of one schedule.",
             examples: ["", #"{"target_command":"demo.hello","window_seconds":3600}"#]),
         CommandPage(
-            "execution.cancel", changes: true, "Gives up an execution that was not yet handed to NATS.",
+            "execution.cancel", changes: true, "Gives up an execution, or asks the worker that has it to stop.",
             examples: [#"{"id":"EXECUTION_ID","reason":"not today"}"#]),
         CommandPage(
             "execution.retry", changes: true, "Makes a new execution of one that is dead, skipped or cancelled.",

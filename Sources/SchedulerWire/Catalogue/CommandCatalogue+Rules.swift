@@ -15,6 +15,7 @@ extension CommandCatalogue {
             examples: [
                 #"{"namespace":"demo","commands_per_second":1000,"max_schedules":500}"#,
                 #"{"namespace":"demo","commands_per_second":null,"max_schedules":null}"#,
+                #"{"namespace":"demo","concurrency":{"database":2}}"#,
             ]),
         CommandPage(
             "admin.namespace.list", "Lists namespaces with their limits and how many schedules they have.",

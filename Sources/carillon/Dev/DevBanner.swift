@@ -3,6 +3,8 @@ struct DevBanner {
     let version: String
     let natsURL: String
     let postgresURL: String
+    /// Nil where it is off.
+    var httpURL: String?
     let folder: String
     let isTemporary: Bool
     let prefix: String
@@ -11,6 +13,7 @@ struct DevBanner {
         let nats = "nats -s \(natsURL)"
         let commands = "\(prefix).cmd.demo.schedule"
         let keeps = isTemporary ? "deleted at the end; --data-dir FOLDER keeps it" : "kept"
+        let curl = httpURL.map { "\n  curl -H 'Scheduler-Namespace: demo' \($0)/api/v1/schedules" } ?? ""
         return """
 
             Carillon \(version), development mode: private servers, open to this machine only. Not for production.
@@ -19,7 +22,7 @@ struct DevBanner {
               PostgreSQL  \(postgresURL)
               data        \(folder) (\(keeps))
               targets     demo.> for every namespace
-              HTTP        comes in a later version
+              HTTP        \(httpURL ?? "off")
 
             Paste into another terminal (nats is the command line of NATS, https://github.com/nats-io/natscli):
 
@@ -30,7 +33,7 @@ struct DevBanner {
               \(nats) req \(commands).pause '{"name":"hello"}'
               \(nats) pub \(prefix).submit.demo.schedule.trigger '{"name":"hello"}'   (kept if no scheduler runs)
               \(nats) req \(prefix).admin.system.status ''
-              \(nats) req \(prefix).help ''
+              \(nats) req \(prefix).help ''\(curl)
 
             Without it: NATS_URL=\(natsURL) examples/shell/request.sh \(commands).list
 

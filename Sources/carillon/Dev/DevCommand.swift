@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import SchedulerHTTP
 import Telemetry
 import UnixSignals
 
@@ -22,7 +23,7 @@ struct DevCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("The port of PostgreSQL; a free one by default.", valueName: "port"))
     var postgresPort: UInt16?
 
-    @Option(help: ArgumentHelp("Reserved: HTTP comes in a later version.", valueName: "port"))
+    @Option(help: ArgumentHelp("The port of HTTP; a free one by default.", valueName: "port"))
     var httpPort: UInt16?
 
     @Flag(inversion: .prefixedNo, help: "Make a demo schedule that fires every second.")
@@ -31,12 +32,11 @@ struct DevCommand: AsyncParsableCommand {
     func run() async throws {
         // The private database has nothing to do with the one that the environment may name.
         for name in CommandLineEnvironment.variables().keys where name.hasPrefix("PG") { unsetenv(name) }
-        if httpPort != nil { Console.error("--http-port: HTTP comes in a later version; nothing listens there") }
         do {
             try await Termination.run(trapping: [.sigint, .sigterm, .sighup]) { stop in
                 let servers = try DevServers(folder: dataDir, natsPort: natsPort, postgresPort: postgresPort)
                 do {
-                    try await DevSession(servers: servers, makesDemo: demo).run(stop)
+                    try await DevSession(servers: servers, makesDemo: demo, httpPort: httpPort).run(stop)
                 } catch {
                     await servers.stop()
                     throw error
@@ -45,6 +45,9 @@ struct DevCommand: AsyncParsableCommand {
             }
         } catch is StopRequest.Stopped {
             // Ended before it had begun.
+        } catch let fault as HTTPFault {
+            Console.error("\(fault.description), or leave --http-port out for a free one")
+            throw ExitCode(EX_UNAVAILABLE)
         } catch let fault as DevFault {
             Console.error(fault.description)
             throw ExitCode(EX_UNAVAILABLE)

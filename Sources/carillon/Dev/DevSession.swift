@@ -6,6 +6,7 @@ import NATSClient
 import PostgresClient
 import SchedulerCore
 import SchedulerEngine
+import SchedulerHTTP
 import SchedulerStore
 import ServiceLifecycle
 import Telemetry
@@ -14,6 +15,8 @@ import Telemetry
 struct DevSession: Sendable {
     let servers: DevServers
     let makesDemo: Bool
+    /// Nil for a free one.
+    let httpPort: UInt16?
 
     func run(_ stop: StopRequest) async throws {
         Console.say("starting nats-server and PostgreSQL…")
@@ -26,12 +29,13 @@ struct DevSession: Sendable {
         try stop.check()
         let logger = settings.logger(label: "carillon")
         let allowList = try allowList(settings)
-        let services = try await Composition(settings: settings, allowList: allowList, logger: logger)
-            .services(stop)
+        let services = try await Composition(
+            settings: settings, allowList: allowList, tokens: TokenBoard(), logger: logger
+        ).services(stop)
         let connection = try await NATSConnection.connect(settings.nats(name: "dev"), within: .seconds(10))
         let show = DevShow(
             connection: connection, names: try settings.engine().names, banner: await banner(settings),
-            makesDemo: makesDemo, stop: stop)
+            http: services.lazy.compactMap { $0.base as? HTTPService }.first, makesDemo: makesDemo, stop: stop)
         try await ServiceRun.run(services + [NamedService("transcript", show)], stop: stop, logger: logger)
         await connection.close()
     }
@@ -40,6 +44,9 @@ struct DevSession: Sendable {
     private func settings() async throws -> Settings {
         var variables = CommandLineEnvironment.variables().filter { !$0.key.hasPrefix("NATS_") }
         variables["NATS_URL"] = await servers.nats.url
+        variables["API_HOST"] = nil
+        variables["API_TOKENS_FILE"] = nil
+        variables["API_PORT"] = "\(httpPort ?? 0)"
         variables["DATABASE_URL"] = await servers.postgres.url() + "?sslmode=disable"
         for (name, value) in ["LOG_LEVEL": "warning", "LOG_FORMAT": "text", "SERVICE_NAME": "dev"]
         where variables[name, default: ""].isEmpty {
@@ -83,12 +90,16 @@ private struct DevShow: Service {
     let connection: NATSConnection
     let names: SubjectNames
     let banner: DevBanner
+    /// Its port is known once it is ready.
+    let http: HTTPService?
     let makesDemo: Bool
     let stop: StopRequest
 
     func run() async throws {
         let demo = DevDemo(connection: connection, names: names)
         try await demo.waitUntilReady(stop)
+        var banner = banner
+        banner.httpURL = http?.port.map { "http://127.0.0.1:\($0)" }
         Console.output.write(banner.text)
         let transcript = DevTranscript(Console.output, isColoured: Console.isColoured)
         try transcript.begin(on: connection, commands: "demo.>", events: names.events)

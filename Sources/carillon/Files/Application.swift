@@ -18,6 +18,7 @@ struct Application: Sendable {
     /// Requests under way at a time.
     private static let width = 8
     private static let actor = "carillon apply"
+    private static let limits = JSONLimits(maxDepth: 64, maxBytes: 64 << 20)
 
     let client: ServiceClient
     let wishes: Wishes
@@ -26,6 +27,8 @@ struct Application: Sendable {
     private enum Step: Sendable {
         case put(FileItem, Namespace)
         case delete(ListedSchedule, Namespace)
+
+        var item: FileItem? { if case .put(let item, _) = self { item } else { nil } }
     }
 
     /// Shows the plan and, unless it is a rehearsal, carries it out.
@@ -34,17 +37,27 @@ struct Application: Sendable {
     func run(_ items: [FileItem]) async throws -> Bool {
         let puts = items.compactMap { item in item.namespace.map { Step.put(item, $0) } }
         let orphans = try await orphans(besides: items)
-        let plan = try await perform(puts, isRehearsal: true) + orphans.map { Self.planned($0) }
+        let plan =
+            try await perform(puts, known: Self.keys(of: items), isRehearsal: true) + orphans.map { Self.planned($0) }
         for change in plan where change.action != .unchanged { print(change.line) }
         print("\(plan.summary)\(wishes.isDryRun ? " (dry run)" : "")")
         guard !plan.isEmptyPlan else { return false }
         guard !wishes.isDryRun else { return true }
         let changed = zip(puts, plan).filter { $0.1.action != .unchanged }.map(\.0)
-        let done = try await perform(changed, isRehearsal: false)
+        var done = 0
+        for wave in FollowOrder.waves(of: changed.compactMap(\.item)) {
+            let made = try await perform(wave.map { changed[$0] }, after: done, isRehearsal: false)
+            done += made.count { $0.action != .unchanged }
+        }
         // Last: what could not be put keeps nothing from being there.
-        let deleted = try await perform(orphans, isRehearsal: false)
-        print("applied: \(done.count { $0.action != .unchanged } + deleted.count) changed")
+        let deleted = try await perform(orphans, after: done, isRehearsal: false)
+        print("applied: \(done + deleted.count) changed")
         return true
+    }
+
+    /// What the files define: it will be there when somebody follows it.
+    private static func keys(of items: [FileItem]) -> Set<String> {
+        Set(items.compactMap { item in item.namespace.map { "\($0)/\(item.name)" } })
     }
 
     private static func planned(_ step: Step) -> PlannedChange {
@@ -55,7 +68,12 @@ struct Application: Sendable {
     }
 
     /// Sends steps side by side; the answers come in the steps' order.
-    private func perform(_ steps: [Step], isRehearsal: Bool) async throws -> [PlannedChange] {
+    /// - Parameters:
+    ///   - known: what a rehearsal may follow though it is not there yet.
+    ///   - before: how many were changed by earlier steps.
+    private func perform(
+        _ steps: [Step], known: Set<String> = [], after before: Int = 0, isRehearsal: Bool
+    ) async throws -> [PlannedChange] {
         var changes: [PlannedChange?] = Array(repeating: nil, count: steps.count)
         var faults: [(index: Int, lines: [String])] = []
         try await withThrowingTaskGroup(of: (Int, Result<PlannedChange, Fault>).self) { tasks in
@@ -63,7 +81,7 @@ struct Application: Sendable {
             func add() {
                 guard next < steps.count, faults.isEmpty || isRehearsal else { return }
                 let (index, step) = (next, steps[next])
-                tasks.addTask { (index, try await perform(step, isRehearsal: isRehearsal)) }
+                tasks.addTask { (index, try await perform(step, known, isRehearsal: isRehearsal)) }
                 next += 1
             }
             for _ in 0..<Self.width { add() }
@@ -77,7 +95,7 @@ struct Application: Sendable {
         }
         guard faults.isEmpty else {
             for line in faults.sorted(by: { $0.index < $1.index }).flatMap(\.lines) { Console.error(line) }
-            let done = changes.count { ($0?.action ?? .unchanged) != .unchanged }
+            let done = before + changes.count { ($0?.action ?? .unchanged) != .unchanged }
             Console.error(
                 isRehearsal ? "nothing was changed" : "\(done) were changed; apply the files again for the rest")
             throw ExitCode(1)
@@ -90,16 +108,13 @@ struct Application: Sendable {
         let lines: [String]
     }
 
-    private func perform(_ step: Step, isRehearsal: Bool) async throws -> Result<PlannedChange, Fault> {
+    private func perform(
+        _ step: Step, _ known: Set<String>, isRehearsal: Bool
+    ) async throws -> Result<PlannedChange, Fault> {
         do {
             switch step {
             case .put(let item, let namespace):
-                let reply = try await client.command("schedule.put", in: namespace, body(of: item, isRehearsal))
-                guard let change = PlannedChange(reply: reply, namespace: namespace, name: item.name) else {
-                    return .failure(
-                        Fault(lines: ["\(namespace)/\(item.name): the service does not answer as it should"]))
-                }
-                return .success(change)
+                return try await put(item, in: namespace, known, isRehearsal)
             case .delete(let schedule, let namespace):
                 var writer = JSONWriter(capacity: 256)
                 writer.object { writer in
@@ -122,11 +137,35 @@ struct Application: Sendable {
         }
     }
 
-    private func body(of item: FileItem, _ isRehearsal: Bool) -> [UInt8] {
+    private func put(
+        _ item: FileItem, in namespace: Namespace, _ known: Set<String>, _ isRehearsal: Bool
+    ) async throws -> Result<PlannedChange, Fault> {
+        var change: PlannedChange?
+        do {
+            let reply = try await client.command("schedule.put", in: namespace, body(of: item, isRehearsal))
+            change = PlannedChange(reply: reply, namespace: namespace, name: item.name)
+        } catch let refusal as ServiceClient.Refusal {
+            let ours = Set(item.links.filter { known.contains("\(namespace)/\($0.name)") }.map(\.pointer))
+            let isOurs = !refusal.details.isEmpty && refusal.details.allSatisfy { ours.contains($0.pointer) }
+            guard isRehearsal, isOurs else { throw refusal }
+            // Whom it follows is made before it: what would come of all the rest?
+            let reply = try await client.command(
+                "schedule.put", in: namespace, body(of: item, isRehearsal, without: "after"))
+            let after = try? JSONValue.parse(item.body, limits: Self.limits)["after"]
+            change = PlannedChange(reply: reply, namespace: namespace, name: item.name)?.following(after)
+        }
+        guard let change else {
+            return .failure(Fault(lines: ["\(namespace)/\(item.name): the service does not answer as it should"]))
+        }
+        return .success(change)
+    }
+
+    /// - Parameter omitted: a member that is left out.
+    private func body(of item: FileItem, _ isRehearsal: Bool, without omitted: String? = nil) -> [UInt8] {
         var writer = JSONWriter(capacity: item.body.count + 128)
         writer.beginObject()
-        if let value = try? JSONValue.parse(item.body, limits: JSONLimits(maxDepth: 64, maxBytes: 64 << 20)) {
-            for member in value.members {
+        if let value = try? JSONValue.parse(item.body, limits: Self.limits) {
+            for member in value.members where member.name != omitted {
                 writer.name(dynamic: member.name)
                 writer.value(member.value)
             }

@@ -1,17 +1,23 @@
 /// The settings by their names in the environment and the file (contract.md §6), in the order of the documentation.
 enum SettingName: String, CaseIterable, Sendable {
     case natsURL = "NATS_URL"
+    case natsContext = "NATS_CONTEXT"
     case natsCredentials = "NATS_CREDS"
+    case natsNKey = "NATS_NKEY_SEED"
     case natsUser = "NATS_USER"
     case natsPassword = "NATS_PASSWORD"
     case natsToken = "NATS_TOKEN"
     case natsAuthorities = "NATS_TLS_CA"
     case natsCertificate = "NATS_TLS_CERT"
     case natsKey = "NATS_TLS_KEY"
+    case natsInboxPrefix = "NATS_INBOX_PREFIX"
     case databaseURL = "DATABASE_URL"
     case serviceName = "SERVICE_NAME"
     case subjectPrefix = "SUBJECT_PREFIX"
     case targetsFile = "TARGETS_FILE"
+    case httpHost = "API_HOST"
+    case httpPort = "API_PORT"
+    case tokensFile = "API_TOKENS_FILE"
     case logLevel = "LOG_LEVEL"
     case logFormat = "LOG_FORMAT"
     case timezone = "SCHEDULER_TIMEZONE"
@@ -29,10 +35,6 @@ enum SettingName: String, CaseIterable, Sendable {
     case misfiredPerSecond = "CATCHUP_MISFIRED_PER_SECOND"
     case latePerSecond = "CATCHUP_LATE_PER_SECOND"
 
-    /// Names of the contract that a later version takes. Ignoring one that chooses a server or an identity would be
-    /// worse than refusing it.
-    static let comingLater = ["NATS_NKEY_SEED", "NATS_CONTEXT"]
-
-    /// Never shown.
-    var isSecret: Bool { self == .natsPassword || self == .natsToken }
+    /// Never shown, and without a flag.
+    var isSecret: Bool { self == .natsPassword || self == .natsToken || self == .natsNKey }
 }

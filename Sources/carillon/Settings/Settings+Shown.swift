@@ -13,17 +13,28 @@ extension Settings {
     private func text(of name: SettingName) -> String? {
         switch name {
         case .natsURL: Redaction.urls(natsURL)
+        case .natsContext: natsContext
         case .natsCredentials: natsCredentials
+        case .natsNKey:
+            switch natsNKey {
+            case .file(let path): path
+            case .seed: Redaction.mark
+            case nil: nil
+            }
         case .natsUser: natsUser
         case .natsPassword: natsPassword.map { _ in Redaction.mark }
         case .natsToken: natsToken.map { _ in Redaction.mark }
         case .natsAuthorities: natsTLS?.authorities
         case .natsCertificate: natsTLS?.certificate
         case .natsKey: natsTLS?.key
+        case .natsInboxPrefix: inboxPrefix
         case .databaseURL: databaseURL.map(Redaction.connectionString)
         case .serviceName: serviceName
         case .subjectPrefix: subjectPrefix
         case .targetsFile: targetsFile
+        case .httpHost: httpHost
+        case .httpPort: httpPort.map { "\($0)" } ?? Self.noHTTP
+        case .tokensFile: tokensFile
         case .logLevel: logLevel.rawValue
         case .logFormat: logFormat.rawValue
         case .timezone: defaults.timezone

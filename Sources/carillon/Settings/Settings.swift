@@ -11,16 +11,24 @@ import ZoneData
 /// The settings of the service, read and checked. A wrong one is a line; all wrong ones are told together.
 struct Settings: Sendable {
     var natsURL = "nats://127.0.0.1:4222"
+    /// What the user named; what it stands for is in the other settings.
+    var natsContext: String?
     var natsCredentials: String?
+    var natsNKey: NKeySetting?
     var natsUser: String?
     var natsPassword: String?
     var natsToken: String?
     var natsTLS: NATSConfiguration.TLS?
+    var natsInboxPrefix: String?
     /// Nil: libpq's `PG*` variables alone say where the database is.
     var databaseURL: String?
     var serviceName = "carillon"
     var subjectPrefix = "scheduler"
     var targetsFile: String?
+    var httpHost = "127.0.0.1"
+    /// Nil: HTTP is not served. 0: on a free port.
+    var httpPort: Int? = 8008
+    var tokensFile: String?
     var logLevel = Logger.Level.info
     var logFormat = LogFormat.json
     var leaseSeconds: Double
@@ -49,30 +57,9 @@ struct Settings: Sendable {
         readNATS(&reader)
         readDatabase(&reader)
         readService(&reader)
+        readHTTP(&reader)
         readDefaults(&reader)
         if !reader.problems.isEmpty { throw Problems(lines: reader.problems) }
-    }
-
-    private mutating func readNATS(_ reader: inout SettingsReader) {
-        if let text = reader.text(.natsURL) {
-            // Says nothing of the text, which may hold a password.
-            if let problem = ServerList.problem(in: text) { reader.report(.natsURL, problem) } else { natsURL = text }
-        }
-        natsCredentials = reader.file(.natsCredentials)
-        natsUser = reader.text(.natsUser)
-        natsPassword = reader.text(.natsPassword)
-        natsToken = reader.text(.natsToken)
-        if natsPassword != nil, natsUser == nil { reader.report(.natsPassword, "expected NATS_USER beside it") }
-        let authorities = reader.file(.natsAuthorities)
-        let certificate = reader.file(.natsCertificate)
-        let key = reader.file(.natsKey)
-        if (reader.text(.natsCertificate) == nil) != (reader.text(.natsKey) == nil) {
-            let missing = reader.text(.natsKey) == nil ? SettingName.natsKey : .natsCertificate
-            reader.report(missing, "expected beside the other of NATS_TLS_CERT and NATS_TLS_KEY")
-        }
-        if authorities != nil || certificate != nil {
-            natsTLS = NATSConfiguration.TLS(authorities: authorities, certificate: certificate, key: key)
-        }
     }
 
     private mutating func readDatabase(_ reader: inout SettingsReader) {
@@ -124,21 +111,15 @@ struct Settings: Sendable {
 // MARK: - What the parts of the service take from them
 
 extension Settings {
-    func logger(label: String) -> Logger { logFormat.logger(label, level: logLevel) }
+    func logger(label: String) -> Logger { logFormat.logger(label, level: logLevel, provider: Self.correlation) }
 
-    func nats(name: String) -> NATSConfiguration {
-        var configuration = NATSConfiguration(
-            servers: natsURL.split(separator: ",").map(String.init), name: "\(serviceName) \(name)")
-        if let natsCredentials {
-            configuration.authentication = .credentials(file: natsCredentials)
-        } else if let natsToken {
-            configuration.authentication = .token(natsToken)
-        } else if let natsUser {
-            configuration.authentication = .user(natsUser, password: natsPassword ?? "")
-        }
-        configuration.tls = natsTLS
-        configuration.inboxPrefix = "_INBOX.\(subjectPrefix)"
-        return configuration
+    /// By what a line is found that was logged for a command: its request's id, and the trace it belongs to.
+    private static let correlation = Logger.MetadataProvider {
+        let current = Correlation.current
+        var members: Logger.Metadata = [:]
+        if let requestID = current.requestID { members["request_id"] = "\(requestID)" }
+        if let trace = current.trace { members["trace_id"] = "\(trace.traceID)" }
+        return members
     }
 
     func engine() throws -> EngineConfiguration {

@@ -5,7 +5,7 @@ enum SettingsFile {
     static func read(_ text: String, path: String) -> (values: [String: String], problems: [String]) {
         var values: [String: String] = [:]
         var problems: [String] = []
-        let known = Set(SettingName.allCases.map(\.rawValue) + SettingName.comingLater)
+        let known = Set(SettingName.allCases.map(\.rawValue))
         for (index, raw) in text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).enumerated() {
             let line = trimmed(raw)
             if line.isEmpty || line.hasPrefix("#") { continue }

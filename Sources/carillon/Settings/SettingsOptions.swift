@@ -8,16 +8,25 @@ struct SettingsOptions: ParsableArguments {
 
     @Option(name: .customLong("nats-url"), help: "Servers, apart by commas (nats://127.0.0.1:4222).")
     var natsURL: String?
+    @Option(name: .customLong("nats-context"), help: "A context of the nats command line, by its name or its file.")
+    var natsContext: String?
     @Option(name: .customLong("nats-creds"), help: "A credentials file (.creds).") var natsCredentials: String?
     @Option(name: .customLong("nats-user"), help: "A user; NATS_PASSWORD has the password.") var natsUser: String?
     @Option(name: .customLong("nats-tls-ca"), help: "A PEM file.") var natsAuthorities: String?
     @Option(name: .customLong("nats-tls-cert"), help: "A PEM file.") var natsCertificate: String?
     @Option(name: .customLong("nats-tls-key"), help: "A PEM file.") var natsKey: String?
+    @Option(name: .customLong("nats-inbox-prefix"), help: "The first tokens of inboxes (_INBOX.<subject prefix>).")
+    var natsInboxPrefix: String?
     @Option(name: .customLong("database-url"), help: "postgres://user@host:port/database; PG* count too.")
     var databaseURL: String?
     @Option(help: "What logs and leases call this instance (carillon).") var serviceName: String?
     @Option(help: "The first token of all subjects (scheduler).") var subjectPrefix: String?
     @Option(help: "The allow-list, YAML; without one nothing may be fired.") var targetsFile: String?
+    @Option(name: .customLong("api-host"), help: "Where HTTP is served (127.0.0.1); another needs --api-tokens-file.")
+    var httpHost: String?
+    @Option(name: .customLong("api-port"), help: "The port of HTTP (8008); 0 for a free one, 'off' for none.")
+    var httpPort: String?
+    @Option(name: .customLong("api-tokens-file"), help: "Who may come in over HTTP, YAML.") var tokensFile: String?
     @Option(help: "trace, debug, info, notice, warning, error, critical (info).") var logLevel: String?
     @Option(help: "json or text (json).") var logFormat: String?
     @Option(name: .customLong("scheduler-timezone"), help: "The zone of schedules that name none (UTC).")
@@ -53,10 +62,12 @@ struct SettingsOptions: ParsableArguments {
     /// The settings that flags name.
     var values: [String: String] {
         let given: [SettingName: String?] = [
-            .natsURL: natsURL, .natsCredentials: natsCredentials, .natsUser: natsUser,
+            .natsURL: natsURL, .natsContext: natsContext, .natsCredentials: natsCredentials, .natsUser: natsUser,
             .natsAuthorities: natsAuthorities, .natsCertificate: natsCertificate, .natsKey: natsKey,
+            .natsInboxPrefix: natsInboxPrefix,
             .databaseURL: databaseURL, .serviceName: serviceName, .subjectPrefix: subjectPrefix,
-            .targetsFile: targetsFile, .logLevel: logLevel, .logFormat: logFormat, .timezone: timezone,
+            .targetsFile: targetsFile, .httpHost: httpHost, .httpPort: httpPort, .tokensFile: tokensFile,
+            .logLevel: logLevel, .logFormat: logFormat, .timezone: timezone,
             .misfireGrace: misfireGrace, .mostInFlight: mostInFlight, .lease: lease,
             .streamReplicas: streamReplicas, .lookaheadDays: lookaheadDays, .maxRetries: maxRetries,
             .retryDelay: retryDelay, .mostSchedules: mostSchedules, .historyRetention: historyRetention,

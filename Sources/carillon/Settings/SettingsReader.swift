@@ -2,13 +2,20 @@ import Glibc
 
 /// Reads settings one by one and collects what is wrong, a line each.
 struct SettingsReader {
-    private let values: [String: String]
+    private var values: [String: String]
     private(set) var problems: [String] = []
 
+    /// - Parameter values: by their names; what a context stands for is filled in here.
     init(_ values: [String: String]) {
         self.values = values
-        for name in SettingName.comingLater where values[name]?.isEmpty == false {
-            problems.append("\(name): is not supported by this version; unset it")
+        guard let name = text(.natsContext) else { return }
+        do {
+            let path = try NATSContext.path(of: name, environment: values)
+            let context = try NATSContext(
+                CommandLineEnvironment.contents(of: path), path: path, environment: values)
+            self.values = context.filling(values)
+        } catch {
+            report(.natsContext, error.message)
         }
     }
 

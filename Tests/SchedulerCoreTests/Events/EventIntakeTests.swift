@@ -22,7 +22,7 @@ import Testing
 
     private func take(
         _ messages: [HeardMessage], _ timing: Timing, _ state: EventState, known: Set<Int> = [], room: Int = 100,
-        burst: Int64 = 0, now: Double = 10
+        burst: EventIntake.Burst? = nil, now: Double = 10
     ) -> EventIntake {
         EventIntake(
             messages, timing, state, isKnown: { known.contains($0) }, room: room, burst: burst, now: at(now))
@@ -40,10 +40,44 @@ import Testing
             $0.debounceMilliseconds = 3000
             $0.delayMilliseconds = 1000
         }
-        let intake = take(messages([10, 11, 11.5]), rule, state(), burst: 4)
+        let intake = take(
+            messages([10, 11, 11.5]), rule, state(), burst: EventIntake.Burst(lastAt: at(8), count: 4))
+        #expect(intake.continuesBurst)
         #expect(intake.additions.map { seconds($0.dueAt) } == [15.5])
         #expect(intake.additions.map(\.count) == [7])
         #expect(intake.additions.map { seconds($0.message.at) } == [11.5])
+    }
+
+    @Test("A burst that was quiet for its time is over, though it has not fired: what comes then is another one")
+    func endsBursts() {
+        let rule = timing {
+            $0.debounceMilliseconds = 3000
+            $0.delayMilliseconds = 60_000
+        }
+        let quiet = EventIntake.Burst(lastAt: at(7), count: 4)
+        let next = take(messages([10]), rule, state(), burst: quiet)
+        #expect(!next.continuesBurst && next.additions.map { seconds($0.dueAt) } == [73])
+        #expect(next.additions.map(\.count) == [1])
+        #expect(take(messages([9.999]), rule, state(), burst: quiet).continuesBurst)
+        // After an outage a stream's messages come at once: their times say which belong together.
+        let late = take(
+            messages([9, 11, 20, 22, 30], from: 1), rule, state(), burst: quiet, now: 500)
+        #expect(late.continuesBurst && late.additions.map(\.count) == [6, 2, 1])
+        #expect(late.additions.map { seconds($0.message.at) } == [11, 22, 30])
+        #expect(late.additions.map { seconds($0.dueAt) } == [74, 85, 93])
+    }
+
+    @Test("Two that hear a burst at once have not quite the same clock: its end is the later one's") func skewed() {
+        let rule = timing { $0.debounceMilliseconds = 3000 }
+        let intake = take(messages([9.9]), rule, state(), burst: EventIntake.Burst(lastAt: at(10), count: 1))
+        #expect(intake.continuesBurst && intake.additions.map { seconds($0.dueAt) } == [13])
+        #expect(intake.additions.map(\.count) == [2])
+    }
+
+    @Test("Bursts that find no room are dropped, and those that wait are kept") func boundsBursts() {
+        let rule = timing { $0.debounceMilliseconds = 1000 }
+        let intake = take(messages([10, 20, 30, 30.5]), rule, state(), room: 2)
+        #expect(intake.additions.map { seconds($0.message.at) } == [10, 20] && intake.dropped == 2)
     }
 
     @Test("A message of a burst that comes again does not begin another one") func debouncesOnce() {

@@ -26,10 +26,12 @@ import Testing
     }
 
     private func plan(
-        _ timing: Timing, _ waiting: [WaitingEvent], now: Double, runs: Int64 = 0, room: Int = 1000, held: Double? = nil
+        _ timing: Timing, _ waiting: [WaitingEvent], now: Double, runs: Int64 = 0, room: Int = 1000,
+        places: Int = .max, isHeard: Bool = true, held: Double? = nil
     ) throws -> EventPlan {
         try planner(timing).plan(
-            timing, waiting, runCount: runs, now: at(now), horizon: at(now + 1), room: room, heldUntil: held.map(at))
+            timing, waiting, runCount: runs, now: at(now), horizon: at(now + 1), room: room, places: places,
+            isHeard: isHeard, heldUntil: held.map(at))
     }
 
     @Test("Each that is due fires, however late, and the timer goes to the next") func takes() throws {
@@ -43,8 +45,45 @@ import Testing
 
     @Test("A burst may go on until it is due: it is not claimed ahead of time") func waitsForQuiet() throws {
         let bursting = timing(.event) { $0.event.debounceMilliseconds = 1000 }
-        #expect(try plan(bursting, waiting([500.5]), now: 500).plan.next == 500.5)
+        let ahead = try plan(bursting, waiting([500.5]), now: 500)
+        #expect(ahead.plan.next == 500.5 && ahead.isPutOff && ahead.plan.resumeFrom == nil)
         #expect(try plan(bursting, waiting([500.5]), now: 500.5).taken.count == 1)
+        #expect(try !plan(bursting, waiting([600]), now: 500).isPutOff)
+        #expect(try !plan(timing(.event), waiting([600]), now: 500).isPutOff)
+    }
+
+    @Test("What is due without a place is put off, longer the longer it waits, and keeps when it was due")
+    func waitsForPlaces() throws {
+        let none = try plan(timing(.event), waiting([499, 500.5]), now: 500, places: 0)
+        #expect(none.taken.isEmpty && none.waitsForPlace && none.isPutOff)
+        #expect(none.plan.next == 501 && none.plan.resumeFrom == at(499))
+        #expect(try plan(timing(.event), waiting([494]), now: 500, places: 0).plan.next == 503)
+        #expect(try plan(timing(.event), waiting([1]), now: 500, places: 0).plan.next == 510)
+        let one = try plan(timing(.event), waiting([499, 499.5]), now: 500, places: 1)
+        #expect(one.taken.count == 1 && one.waitsForPlace && one.plan.resumeFrom == at(499.5))
+        // Not yet due: when it is, it may have one.
+        let ahead = try plan(timing(.event), waiting([500.5]), now: 500, places: 0)
+        #expect(!ahead.waitsForPlace && ahead.isPutOff && ahead.plan.next == 500.5 && ahead.plan.resumeFrom == nil)
+        // What a claim has no room for is the next claim's.
+        let full = try plan(timing(.event), waiting([498, 499]), now: 500, room: 1, places: 5)
+        #expect(!full.isPutOff && full.plan.next == 499)
+        #expect(try plan(timing(.event), waiting([499]), now: 500, places: 0, held: 600).plan.resumeFrom == nil)
+    }
+
+    @Test("It ends when what came by its end is written down, and, of a stream, when somebody has seen that it is")
+    func endsHeard() throws {
+        let ending = timing(.event) { $0.endAt = at(500) }
+        for now in [499.5, 500, 500.4] {
+            let early = try plan(ending, [], now: now)
+            #expect(early.plan.next == 500.5 && early.plan.resumeFrom == at(500) && early.isPutOff, "\(now)")
+        }
+        #expect(try plan(ending, [], now: 500.5).plan.isLast)
+        let unheard = try plan(ending, [], now: 520, isHeard: false)
+        #expect(!unheard.plan.isLast && unheard.plan.next == 530 && unheard.plan.resumeFrom == at(500))
+        // What came in time fires behind the end too.
+        let last = try plan(ending, waiting([500.2]), now: 520)
+        #expect(last.taken.count == 1 && last.plan.isLast)
+        #expect(try plan(ending, waiting([499]), now: 520, isHeard: false).taken.count == 1)
     }
 
     @Test("max_runs and end_at end it; room bounds a claim; a freeze holds what waits") func bounds() throws {
@@ -55,7 +94,7 @@ import Testing
         let ending = timing(.event) { $0.endAt = at(20) }
         #expect(try plan(ending, [], now: 10).plan.next == 20)
         #expect(try plan(ending, waiting([25]), now: 20).plan.next == 25)
-        #expect(try plan(ending, [], now: 20).plan.isLast)
+        #expect(try plan(ending, [], now: 20.5).plan.isLast)
         let bounded = try plan(timing(.event), waiting([1, 2, 3]), now: 10, room: 1)
         #expect(bounded.taken.count == 1 && bounded.plan.next == 2)
         let held = try plan(timing(.event), waiting([1, 2]), now: 10, held: 60)
@@ -91,8 +130,10 @@ import Testing
     }
 
     @Test("What may be on its way, or in a stream that nobody has asked, is waited for") func waits() throws {
-        #expect(try decide(absence(), deadline: 100, now: 100.4) == .wait)
-        #expect(try decide(absence(), deadline: 100, now: 4000, isChecked: false) == .wait)
+        #expect(try decide(absence(), deadline: 100, now: 99) == .wait(until: at(100.5)))
+        #expect(try decide(absence(), deadline: 100, now: 100.4) == .wait(until: at(100.5)))
+        #expect(try decide(absence(), deadline: 100, now: 101, isChecked: false) == .wait(until: at(102)))
+        #expect(try decide(absence(), deadline: 100, now: 4000, isChecked: false) == .wait(until: at(4010)))
         guard case .tell = try decide(absence(), deadline: 100, now: 4000, isChecked: true) else {
             Issue.record("a stream remembers what came while nobody was at work")
             return

@@ -93,6 +93,55 @@ import Testing
         #expect(sample.problems(to: 650) == ["open 1 600...600 1"])
     }
 
+    @Test("A request whose reply is the outcome may be open for as long as the worker has, and no longer")
+    func replies() throws {
+        var sample = try LedgerSample(next: 660, now: 650)
+        sample.add(Self.minutes.dropLast())
+        sample.add([600], over: false)
+        sample.schedule.definition.completion = .reply
+        sample.schedule.definition.runTimeoutSeconds = 900
+        sample.timer.nextFireAt = at(3000)
+        sample.now = at(600 + 1260)
+        #expect(sample.problems(to: 650).isEmpty && sample.check(to: 650).open == 1)
+        sample.now = at(600 + 1261)
+        #expect(sample.problems(to: 650) == ["open 1 600...600 1"])
+        // An occurrence that is not there is found all the same.
+        sample.rows.remove(at: 3)
+        #expect(sample.problems(to: 650) == ["open 1 600...600 1", "missing 1 240...240 1"])
+    }
+
+    @Test("A backfill that a living instance has in its line waits for its rate; one that nobody has is told")
+    func backfills() throws {
+        var sample = try whole()
+        sample.add(backfillOf: 120, at: 650)
+        sample.timer.nextFireAt = at(9000)
+        sample.now = at(1011)
+        let found = sample.check(to: 650)
+        #expect(sample.problems(to: 650) == ["open 1 120...120 1"] && found.lasting.count == 1)
+        let held = sample.check(to: 650, held: Set(found.lasting))
+        #expect(held.problems.isEmpty && held.open == 1)
+        sample.now = at(1010)
+        #expect(sample.check(to: 650).lasting.isEmpty)
+    }
+
+    @Test("What an absence fired is explained by its generation's life, and by nothing else")
+    func absences() throws {
+        var timing = Timing(type: .absence)
+        timing.event.absenceMilliseconds = 60_000
+        var sample = try LedgerSample(timing, next: nil, now: 1000)
+        sample.timer.nextFireAt = .untilMessage
+        sample.add([60, 500])
+        let found = sample.check()
+        #expect(found.problems.isEmpty && found.commanded == 2 && found.occurrences == 0)
+        sample.add([-60])
+        sample.addByHand(700)
+        #expect(sample.problems() == ["unexplained 1 -60...-60 1", "identity 1 700...700 1"])
+        sample.rows = []
+        sample.add([990], over: false)
+        sample.now = at(990 + 361)
+        #expect(sample.problems() == ["open 1 990...990 1"])
+    }
+
     @Test("What waits while the schedule stands still is no gap; what an active one leaves is overdue")
     func waits() throws {
         var sample = try LedgerSample(next: nil, now: 1000)

@@ -60,6 +60,16 @@ struct LedgerSample {
         add(at(last), generation: generation, from: at(from), count: count)
     }
 
+    /// A backfill that was asked for at an instant, of an occurrence long before.
+    mutating func add(backfillOf second: Double, at asked: Double) {
+        let occurrence = Occurrence(
+            schedule: Self.id, generation: 1, origin: .backfill, scheduledFor: at(second), ordinal: 7)
+        rows.append(
+            LedgerRow(
+                id: occurrence.executionID, generation: 1, origin: .backfill, scheduledFor: at(second),
+                openSince: at(asked), isOver: false))
+    }
+
     /// A row with an id that is no hash of anything.
     mutating func addByHand(_ second: Double) {
         serial += 1
@@ -76,12 +86,14 @@ struct LedgerSample {
             zones: { _ in .utc }, calendars: calendars)
     }
 
-    func check(from: Double = -86_400, to: Double? = nil, doubts: [LedgerDoubt] = []) -> LedgerFindings {
+    func check(
+        from: Double = -86_400, to: Double? = nil, doubts: [LedgerDoubt] = [], held: Set<ExecutionID> = []
+    ) -> LedgerFindings {
         let window = LedgerCheck.Window(from: at(from), to: to.map(at) ?? now)
         let ordered = rows.sorted { $0.id < $1.id }
         let later = ordered.filter { $0.place >= window.to && $0.origin == .time }
         return LedgerCheck.run(
-            history, doubts: doubts, window: window,
+            history, doubts: doubts, held: held, window: window,
             rows: ordered.filter { window.from <= $0.place && $0.place < window.to }, later: Array(later.prefix(3)))
     }
 

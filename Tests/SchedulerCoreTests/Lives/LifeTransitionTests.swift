@@ -9,9 +9,12 @@ import Testing
     private static let fence: Int64 = 7
     private static let documented = DocumentedSteps(states: ExecutionState.allCases.map(\.rawValue))
 
-    private static func rule(_ completion: Completion = .report, retries: Int32 = 3) -> LifeRule {
+    private static func rule(
+        _ completion: Completion = .report, retries: Int32 = 3, guarantee: Guarantee = .atLeastOnce
+    ) -> LifeRule {
         LifeRule(
-            completion: completion, startTimeout: 10_000, runTimeout: 60_000, heartbeatTimeout: 20_000,
+            completion: completion, guarantee: guarantee, startTimeout: 10_000, runTimeout: 60_000,
+            heartbeatTimeout: 20_000,
             retry: RetryRule(maxRetries: retries, delaySeconds: 100))
     }
 
@@ -22,6 +25,7 @@ import Testing
         ("heartbeat", .heartbeat(fence: fence)),
         ("succeeded", .succeeded(fence: fence)), ("failed", .failed(fence: fence, AttemptFailure(reason: "no"))),
         ("deadline", .deadlinePassed), ("cancel", .cancel(reason: "tea")), ("its turn", .reopened(fence: 9)),
+        ("taken back", .takenBack(due: now)),
     ]
 
     private static func life(_ state: ExecutionState, tracked: Bool = true) -> Life {
@@ -40,14 +44,25 @@ import Testing
 
     /// Each open state, and once more where the worker was asked to stop.
     private static var open: [Life] {
-        let plain = [life(.claimed), life(.delivered), life(.running), life(.retryWait)]
-        let asked = [life(.delivered), life(.running)].map { life in
+        var again = life(.claimed)
+        again.attempt = 2
+        let plain = [life(.claimed), again, life(.delivered), life(.running), life(.retryWait)]
+        let asked = [life(.claimed), again, life(.delivered), life(.running)].map { life in
             var life = life
             life.isCancelling = true
             life.deadline = Life.Deadline(.cancel, at: now)
             return life
         }
         return plain + asked
+    }
+
+    /// What a schedule may say by the time that something happens, whatever it said when the execution was opened.
+    private static var rules: [LifeRule] {
+        Completion.allCases.flatMap { completion in
+            Guarantee.allCases.flatMap { guarantee in
+                [0, 3].map { rule(completion, retries: $0, guarantee: guarantee) }
+            }
+        }
     }
 
     private static func step(_ life: Life, _ name: String, _ event: LifeEvent, _ rule: LifeRule) -> DocumentedSteps
@@ -63,8 +78,8 @@ import Testing
         var taken: Set<DocumentedSteps.Step> = []
         for life in Self.open {
             for (name, event) in Self.events {
-                for retries: Int32 in [0, 3] {
-                    if let step = Self.step(life, name, event, Self.rule(retries: retries)) { taken.insert(step) }
+                for rule in Self.rules {
+                    if let step = Self.step(life, name, event, rule) { taken.insert(step) }
                 }
             }
         }
@@ -109,6 +124,85 @@ import Testing
         let once = try #require(try Self.life(.running).taking(failed, under: Self.rule(), at: Self.now))
         #expect(once.life.state == .retryWait)
         #expect(try once.life.taking(failed, under: Self.rule(), at: Self.now) == nil)
+    }
+
+    @Test("An attempt that is taken back was never made; a first one has nothing to go back to")
+    func takenBack() throws {
+        let rule = Self.rule()
+        let due = Self.now.adding(milliseconds: 400)
+        let waiting = try #require(try Self.life(.retryWait).taking(.reopened(fence: 9), under: rule, at: Self.now))
+            .life
+        let back = try #require(try waiting.taking(.takenBack(due: due), under: rule, at: Self.now))
+        #expect(back.tells.isEmpty && back.life.attempt == 1 && back.life.deadline == Life.Deadline(.retry, at: due))
+        let again = try #require(try back.life.taking(.reopened(fence: 11), under: rule, at: due)).life
+        #expect(again.attempt == 2 && again.fence == 11)
+        #expect(throws: LifeRefusal.outOfPlace(.claimed)) {
+            try Self.life(.claimed).taking(.takenBack(due: due), under: rule, at: Self.now)
+        }
+    }
+
+    @Test("Where once is the most, an attempt follows only one that failed or was refused, in every state")
+    func atMostOnce() throws {
+        for life in Self.open {
+            for completion in Completion.allCases {
+                // What is taken back has reached nobody.
+                for (name, event) in Self.events where !["failed", "refused", "taken back"].contains(name) {
+                    let rule = Self.rule(completion, guarantee: .atMostOnce)
+                    guard let change = try? life.taking(event, under: rule, at: Self.now) else { continue }
+                    let isNew = change.life.state == .retryWait && life.state != .retryWait
+                    #expect(!isNew && !change.tells.contains(.retrying), "\(life.state) \(name)")
+                    guard change.tells.contains(.timedOut) else { continue }
+                    #expect(change.life.state == .dead && change.tells == [.timedOut, .dead], "\(life.state) \(name)")
+                    #expect(change.life.reason == "uncertain" && change.life.lastOutcome == "timed_out")
+                }
+            }
+        }
+        // It has said how it ended: that is known.
+        let failed = LifeEvent.failed(fence: Self.fence, AttemptFailure(reason: "no"))
+        let again = try Self.life(.running).taking(failed, under: Self.rule(guarantee: .atMostOnce), at: Self.now)
+        #expect(again?.life.state == .retryWait)
+    }
+
+    @Test(
+        "What was opened to be tracked is done with its delivery once nobody tracks; what is out is waited for as it was"
+    )
+    func trackedNoMore() throws {
+        let rule = Self.rule(.none)
+        let delivered = try #require(try Self.life(.claimed).taking(.acknowledged, under: rule, at: Self.now))
+        #expect(delivered.life.state == .succeeded && delivered.tells == [.delivered, .succeeded])
+        #expect(delivered.life.deadline == nil)
+        for state in [ExecutionState.delivered, .running] {
+            let word = LifeEvent.succeeded(fence: Self.fence)
+            let done = try #require(try Self.life(state).taking(word, under: rule, at: Self.now))
+            #expect(done.life.state == .succeeded)
+            let silent = try #require(try Self.life(state).taking(.deadlinePassed, under: rule, at: Self.now))
+            #expect(silent.tells == [.timedOut, .retrying] && silent.asksWorkerToStop)
+        }
+    }
+
+    @Test("One that is with NATS is cancelled within 30 s, whatever is heard of it; only a success counts")
+    func cancelledWhileOut() throws {
+        let rule = Self.rule(.reply)
+        let asked = try #require(try Self.life(.claimed).taking(.cancel(reason: "tea"), under: rule, at: Self.now))
+        #expect(asked.life.state == .claimed && asked.life.isCancelling && asked.asksWorkerToStop)
+        #expect(asked.life.deadline == Life.Deadline(.cancel, at: Self.now.adding(milliseconds: 30_000)))
+        #expect(asked.tells.isEmpty)
+        func end(_ end: DispatchEnd) throws -> LifeChange? {
+            try asked.life.taking(dispatch: end, under: rule, at: Self.now)
+        }
+        #expect(try end(.succeeded(result: nil))?.life.state == .succeeded)
+        let no = AttemptFailure(reason: "no")
+        for other in [DispatchEnd.failed(no), .refused(no), .unanswered, .uncertain] {
+            let change = try #require(try end(other))
+            #expect(change.life.state == .cancelled && change.life.reason == "tea", "\(other)")
+        }
+        // Its acknowledgement changes the state, not the patience.
+        let delivered = try #require(try asked.life.taking(.acknowledged, under: Self.rule(), at: Self.now))
+        #expect(delivered.life.state == .delivered && delivered.life.deadline == asked.life.deadline)
+        #expect(delivered.asksWorkerToStop)
+        #expect(throws: LifeRefusal.outOfPlace(.claimed)) {
+            try Self.life(.claimed, tracked: false).taking(.cancel(reason: "tea"), under: rule, at: Self.now)
+        }
     }
 
     @Test("An untracked execution takes nobody's word, and ends with its delivery")

@@ -3,6 +3,9 @@
 auth.conf         the server's lines: operator, memory resolver, accounts
 known.creds       a user of an account that the server knows
 stranger.creds    a user whose account signed with a key that the server does not know
+nkey.conf         another server's lines, which know one user by an NKey
+user.nk           that user's seed
+account.nk        the seed of an account, which is no user
 """
 
 import base64
@@ -70,7 +73,11 @@ def main(folder):
         "  " + public(known) + ": " + token(operator, known, "known", account_claims(-1)),
         "}",
     ]
+    user = key(nkeys.PREFIX_BYTE_USER)
     files = {
+        "nkey.conf": f'authorization {{ users: [ {{ nkey: "{public(user)}" }} ] }}\n',
+        "user.nk": user.seed.decode() + "\n",
+        "account.nk": known.seed.decode() + "\n",
         "auth.conf": "\n".join(lines) + "\n",
         "known.creds": credentials(known, "known"),
         "stranger.creds": credentials(stranger, "stranger"),

@@ -1,0 +1,1 @@
+DROP INDEX scheduler.schedules_kinds;
