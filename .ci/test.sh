@@ -11,11 +11,12 @@ filter=${1:-} reports=${2:-}
 export CARILLON_RECORD_TRAFFIC=$PWD/.build/traffic
 rm -rf "$CARILLON_RECORD_TRAFFIC"
 
+# The built tests themselves, not `swift test`: two of those at once quarrel over the build's database.
+tests=$("${SWIFT:-swift}" build --show-bin-path)/carillonPackageTests.xctest
 run() { # <name of the report> <arguments>
     local name=$1
     shift
-    "${SWIFT:-swift}" test --skip-build --no-parallel --ignore-lock \
-        ${reports:+--xunit-output "$reports/$name.xml"} "$@"
+    "$tests" --testing-library swift-testing --no-parallel ${reports:+--xunit-output "$reports/$name.xml"} "$@"
 }
 
 status=0

@@ -17,20 +17,11 @@ struct HistorySeed {
     func schedules() async throws {
         let begin =
             "\(Self.start) - \(days) * interval '1 day' + n * \(period) / \(schedules) * interval '1 millisecond'"
-        try await run(
-            """
-            INSERT INTO scheduler.schedules (id, version, spread_ms, misfire_grace_ms, catchup_window_ms, catchup_limit,
-                anchor_at, created_at, updated_at, run_timeout_seconds, retry_delay_seconds, retry_max_delay_seconds,
-                retry_max_age_seconds, generation, max_in_flight, max_retries, priority, delete_when_exhausted,
-                namespace, name, state, description, schedule_type, timezone, dst_policy, target_command, delivery,
-                guarantee, completion, overlap_policy, misfire_policy, payload_sha256, command_payload, command_headers,
-                metadata, tags, interval_ms)
-            SELECT gen_random_uuid(), 1, 0, 300000, 86400000, 100, \(begin), \(begin), now(), 300, 300, 3600, 86400, 1,
-                1, 3, 5, false, 'bench', 'history-' || n, 'paused', '', 'interval', 'UTC', 'vixie',
-                'bench.cmd.' || n % 10, 'jetstream', 'at_least_once', 'none', 'skip', 'fire_once', '\\x00', '{}', '{}',
-                '{}', '{}', \(period)
-            FROM generate_series(0, \(schedules) - 1) n
-            """)
+        let seeded = SeededSchedules(
+            type: "interval", name: "'history-' || n", target: "'bench.cmd.' || n % 10",
+            rows: "generate_series(0, \(schedules) - 1) n", state: "paused", anchor: begin, created: begin,
+            columns: "interval_ms", values: "\(period)")
+        try await run(seeded.insert)
         try await run(
             """
             INSERT INTO scheduler.timers

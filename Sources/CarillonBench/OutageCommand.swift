@@ -74,20 +74,13 @@ private struct OutageSeed {
     /// grace of five minutes, and the next is due in ten.
     func missed() async throws {
         let begin = "now() - interval '62 minutes' + n * interval '1 minute' / \(schedules)"
-        try await run(
-            """
-            INSERT INTO scheduler.schedules (id, version, spread_ms, misfire_grace_ms, catchup_window_ms, catchup_limit,
-                anchor_at, created_at, updated_at, run_timeout_seconds, retry_delay_seconds, retry_max_delay_seconds,
-                retry_max_age_seconds, generation, max_in_flight, max_retries, priority, delete_when_exhausted,
-                namespace, name, state, description, schedule_type, timezone, dst_policy, target_command, delivery,
-                guarantee, completion, overlap_policy, misfire_policy, payload_sha256, command_payload, command_headers,
-                metadata, tags, interval_ms)
-            SELECT gen_random_uuid(), 1, 0, 300000, 86400000, 100, \(begin), \(begin), \(begin), 300, 300, 3600, 86400,
-                1, 1, 3, 5, false, 'bench', policy || '-' || n, 'active', '', 'interval', 'UTC', 'vixie',
-                'bench.cmd.missed.' || policy, 'jetstream', 'at_least_once', 'none', 'skip', policy, '\\x00',
-                ('{"n":' || n || '}')::json, '{}', '{}', '{}', 1080000
-            FROM unnest('{skip,fire_once,fire_all}'::text[]) policy, generate_series(0, \(schedules) - 1) n
-            """)
+        let seeded = SeededSchedules(
+            type: "interval", name: "policy || '-' || n", target: "'bench.cmd.missed.' || policy",
+            rows: """
+                unnest('{skip,fire_once,fire_all}'::text[]) policy, generate_series(0, \(schedules) - 1) n
+                """, anchor: begin, created: begin, misfirePolicy: "policy",
+            payload: #"'{"n":' || n || '}'"#, columns: "interval_ms", values: "1080000")
+        try await run(seeded.insert)
         try await run(
             """
             INSERT INTO scheduler.timers

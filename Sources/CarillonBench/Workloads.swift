@@ -6,21 +6,13 @@ import ServiceFixture
 struct ScheduleSeed {
     let fixture: ServiceFixture
 
-    /// What all seeded schedules have in common; `%` stands for what differs.
-    private static func insert(type: String, columns: String, values: String) -> String {
-        """
-        INSERT INTO scheduler.schedules (id, version, spread_ms, misfire_grace_ms, catchup_window_ms, catchup_limit,
-            anchor_at, created_at, updated_at, run_timeout_seconds, retry_delay_seconds, retry_max_delay_seconds,
-            retry_max_age_seconds, generation, max_in_flight, max_retries, priority, delete_when_exhausted, namespace,
-            name, state, description, schedule_type, timezone, dst_policy, target_command, delivery, guarantee,
-            completion, overlap_policy, misfire_policy, payload_sha256, command_payload, command_headers, metadata, tags,
-            \(columns))
-        SELECT gen_random_uuid(), 1, 0, 300000, 86400000, 100, $1, now(), now(), 300, 300, 3600, 86400, 1, 1, 3,
-            n % 10, false, 'bench', '\(type)-' || n, 'active', '', '\(type)', 'UTC', 'vixie',
-            'bench.cmd.' || n % 100, 'jetstream', 'at_least_once', 'none', 'skip', 'fire_once', '\\x00',
-            ('{"n":' || n || ',"padding":"' || repeat('x', 175) || '"}')::json, '{}', '{}', '{}', \(values)
-        FROM generate_series(0, $2::bigint - 1) n
-        """
+    /// - Parameter name: what their names begin with.
+    private static func insert(type: String, name: String? = nil, columns: String, values: String) -> String {
+        SeededSchedules(
+            type: type, name: "'\(name ?? type)-' || n", target: "'bench.cmd.' || n % 100",
+            rows: "generate_series(0, $2::bigint - 1) n", anchor: "$1", priority: "n % 10",
+            payload: #"'{"n":' || n || ',"padding":"' || repeat('x', 175) || '"}'"#, columns: columns, values: values
+        ).insert
     }
 
     private static let timers = """
@@ -50,10 +42,9 @@ struct ScheduleSeed {
     /// `count` schedules that are far from due.
     func idle(_ count: Int) async throws {
         let insert = Self.insert(
-            type: "interval", columns: "interval_ms, start_at",
+            type: "interval", name: "idle", columns: "interval_ms, start_at",
             values: "86400000, now() + interval '1 day' + n * interval '1 millisecond'")
-        try await run(
-            insert.replacing("'interval-'", with: "'idle-'"), [.timestamptz(0), .int64(Int64(count))])
+        try await run(insert, [.timestamptz(0), .int64(Int64(count))])
         try await run(Self.timers.replacing("FIRE", with: "s.start_at"), [])
         try await settle()
     }

@@ -7,6 +7,12 @@ package enum Schema {
         try Migrator(configuration, migrations: migrations())
     }
 
+    /// Applies what is missing, and grants the roles what they may do on the tables as they are then.
+    /// - Returns: the versions it applied, and what it could not grant, a sentence each.
+    package static func update(_ migrator: Migrator) async throws(MigrationError) -> (applied: [Int], denied: [String]) {
+        (try await migrator.up(), try await migrator.lines(of: grantRoles))
+    }
+
     /// Makes the roles of `docs/security.md` and grants them what they may do on the schema as it is now; gives what it
     /// could not do, a sentence each. On a schema that is up to date.
     package static let grantRoles = Statement("roles_grant", "SELECT scheduler.grant_roles()")

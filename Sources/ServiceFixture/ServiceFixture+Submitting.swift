@@ -45,9 +45,9 @@ extension ServiceFixture {
     /// its `event` and the event's `id`.
     package func outcomes(in namespace: String) async throws -> [CommandEvent] {
         var events: [CommandEvent] = []
-        for message in try await messages(of: "SCHEDULER_EVENTS")
-        where message.subject.hasPrefix("scheduler.evt.\(namespace).schedule.command_") {
-            events.append(try CommandEvent(message))
+        for kind in ["command_accepted", "command_rejected"] {
+            let told = try await messages(of: "SCHEDULER_EVENTS", on: "scheduler.evt.\(namespace).schedule.\(kind).*")
+            events += try told.map { try CommandEvent($0) }
         }
         return events.sorted { $0.sequence < $1.sequence }
     }

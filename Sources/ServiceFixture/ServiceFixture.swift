@@ -81,7 +81,7 @@ package final class ServiceFixture: Sendable {
         let ((nats, cluster), _) = try await (natsStarted, postgresStarted)
         try await postgres.createDatabase("carillon")
         let url = await postgres.url(database: "carillon")
-        _ = try await Schema.migrator(PostgresConfiguration(url)).up()
+        _ = try await Schema.update(Schema.migrator(PostgresConfiguration(url)))
         var configuration = NATSConfiguration(servers: await urls(nats), name: "fixture")
         configuration.sendAsap = true
         configuration.inboxPrefix = TrafficRecorder.inboxPrefix
@@ -230,6 +230,31 @@ package final class ServiceFixture: Sendable {
             messages.append(try await api.message(in: stream, sequence: sequence))
         }
         return messages
+    }
+
+    /// What a stream holds on the subjects of a filter, in its order, read from its leader: nothing else is carried over.
+    package func messages(of stream: String, on filter: String) async throws -> [StoredMessage] {
+        let api = JetStreamAPI(client)
+        guard let last = try await api.streamInfo(stream)?.lastSequence else { return [] }
+        let filter = try SubjectFilter(filter)
+        var messages: [StoredMessage] = []
+        var next: UInt64 = 1
+        while next <= last {
+            do throws(NATSError) {
+                let message = try await api.nextMessage(in: stream, on: filter, from: next)
+                messages.append(message)
+                next = message.sequence + 1
+            } catch {
+                guard error.code == .keyNotFound else { throw error }
+                break
+            }
+        }
+        return messages
+    }
+
+    /// The events on one subject, which ends with the id of a schedule, as they were told.
+    package func eventMessages(of schedule: String) async throws -> [StoredMessage] {
+        try await messages(of: "SCHEDULER_EVENTS", on: "scheduler.evt.*.*.*.\(schedule)")
     }
 
     /// Runs one SQL query that reads; every column is read as text.

@@ -44,6 +44,7 @@ struct Composition: Sendable {
         let commands = CommandService(dispatcher: dispatcher, logger: logger)
         let submitted = SubmittedCommands(engine: engine, settings: serving, logger: logger)
         let page = MetricsPage(engine: engine, registry: registry, version: Carillon.version)
+        metrics(page)
         // HTTP ends after what it tells of: while the instance leaves, it says that it is not ready.
         return [
             NamedService("connection log", ConnectionLog(links: links, logger: logger)),

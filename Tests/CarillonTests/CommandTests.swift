@@ -36,7 +36,7 @@ import Testing
             Case(
                 arguments: ["config", "--service-name", "flag"],
                 environment: ["SERVICE_NAME": "environment", "NATS_URL": "nats://a:1"], code: 0,
-                lines: ["NATS_URL=nats://a:1", "SERVICE_NAME=flag", "SUBJECT_PREFIX=scheduler"]),
+                lines: ["NATS_URL=nats://a:1", "NATS_INBOX_PREFIX=_INBOX.scheduler", "SERVICE_NAME=flag"]),
         ]) func aCommandSaysWhatIsWrongInAsManyLines(expected: Case) async throws
     {
         let folder = try Filesystem.makeTemporaryFolder()

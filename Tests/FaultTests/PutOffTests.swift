@@ -34,7 +34,7 @@ import Testing
     }
 
     private func told(_ fixture: ServiceFixture, _ id: String) async -> Bool {
-        let messages = (try? await fixture.messages(of: "SCHEDULER_EVENTS")) ?? []
+        let messages = (try? await fixture.eventMessages(of: id)) ?? []
         return messages.contains { $0.subject.hasSuffix(".absent.\(id)") }
     }
 

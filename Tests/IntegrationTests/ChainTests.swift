@@ -56,8 +56,8 @@ extension Integration {
             #expect(listed.map { $0["caused_by"]?.string } == causes.map { $0[0] })
             #expect(
                 await waitUntil(.seconds(5)) {
-                    let events = (try? await fixture.messages(of: "SCHEDULER_EVENTS")) ?? []
-                    let told = events.filter { $0.subject.hasSuffix(third) && $0.subject.contains("delivered") }
+                    let events = (try? await fixture.eventMessages(of: third)) ?? []
+                    let told = events.filter { $0.subject.contains("delivered") }
                     let named = told.compactMap { try? JSONValue.parse($0.payload)["causationid"]?.string }
                     return Set(named) == Set(causes.compactMap { $0[0] })
                 })

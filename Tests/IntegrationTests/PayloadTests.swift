@@ -160,7 +160,7 @@ extension Integration {
             let expected =
                 #"{"n":1.50,"id":"\#(header("Scheduler-Execution-Id"))","at":"\#(header("Scheduler-Scheduled-For"))","by":["immediate","é \"<&>\" \\ \n 😀 \"t.1\\"],"{{fence}}":null}"#
             #expect(sent == [expected])
-            let hashes = try await fixture.messages(of: "SCHEDULER_EVENTS").filter { $0.subject.hasSuffix(created.id) }
+            let hashes = try await fixture.eventMessages(of: created.id)
                 .compactMap {
                     try JSONValue.parse($0.payload)["data"]?["payload_sha256"]?.string
                 }

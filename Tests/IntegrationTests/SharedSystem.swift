@@ -76,7 +76,7 @@ extension ServiceFixture {
     /// The types of a schedule's events in their order, without the common beginning.
     func events(of id: String) async throws -> [String] {
         var told: [(sequence: String, type: String)] = []
-        for message in try await messages(of: "SCHEDULER_EVENTS") where message.subject.hasSuffix(id) {
+        for message in try await eventMessages(of: id) {
             let event = try JSONValue.parse(message.payload)
             let tokens = (event["type"]?.string ?? "?").split(separator: ".")
             told.append((event["sequence"]?.string ?? "", "\(tokens[2]) \(tokens.last ?? "")"))

@@ -53,8 +53,8 @@ extension Integration {
         ) async throws -> JSONValue {
             var found: JSONValue?
             _ = await waitUntil(.seconds(10)) {
-                for message in (try? await fixture.messages(of: "SCHEDULER_EVENTS")) ?? []
-                where message.subject.hasSuffix(".\(type).\(schedule)") {
+                for message in (try? await fixture.eventMessages(of: schedule)) ?? []
+                where message.subject.contains(".\(type).") {
                     guard let event = try? JSONValue.parse(message.payload) else { continue }
                     if execution == nil || event["data"]?["execution_id"]?.string == execution { found = event }
                 }

@@ -157,9 +157,9 @@ def shown_field(name, schema):
 
 
 ABSENT_IF_UNSET = ["event_subject", "event_stream", "delay_seconds", "debounce_seconds", "max_rate_per_second",
-                   "absence_seconds", "target_command", "cron_expression", "interval_seconds", "run_at", "rrule", "start_at", "end_at", "max_runs",
-                   "only_on", "not_on", "start_timeout_seconds", "heartbeat_timeout_seconds", "pause_after_failures",
-                   "after"]
+                   "absence_seconds", "target_command", "cron_expression", "interval_seconds", "run_at", "rrule",
+                   "start_at", "end_at", "max_runs", "only_on", "not_on", "concurrency_key", "start_timeout_seconds",
+                   "heartbeat_timeout_seconds", "pause_after_failures", "after"]
 
 SCHEDULE = closed(
     {"id": identifier("UUIDv7"), "namespace": NAMESPACE, "name": NAME, "version": integer("grows with each change", 1),

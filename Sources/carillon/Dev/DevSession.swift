@@ -24,7 +24,7 @@ struct DevSession: Sendable {
         try stop.check()
         let settings = try await settings()
         let postgres = try PostgresConfiguration(settings.databaseURL)
-        do { _ = try await Schema.migrator(postgres).up() } catch { throw DevFault("\(error)") }
+        do { _ = try await Schema.update(Schema.migrator(postgres)) } catch { throw DevFault("\(error)") }
         try await liftLimit(postgres)
         try stop.check()
         let logger = settings.logger(label: "carillon")

@@ -9,6 +9,7 @@ import http.client
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -36,12 +37,14 @@ program = Path(sys.executable).parent / "schemathesis"
 try:
     # The events never end; drain would end the instance, and has nothing to draw by chance. An administrator's changes
     # are refused to this token, which is a reply like others.
-    status = subprocess.run(
-        [program, "run", ADDRESS + "/api/v1/openapi.json", "--url", ADDRESS, "--header", "Authorization: Bearer fuzz-token",
-         "--exclude-path", "/api/v1/events", "--phases", "fuzzing" if EXAMPLES == "1" else "coverage,fuzzing",
-         "--max-examples", EXAMPLES, "--checks", ",".join(CHECKS), "--suppress-health-check", "all", "--warnings", "off",
-         "--no-color", "--continue-on-failure", "--no-shrink"],
-        check=False).returncode
+    # It leaves a folder of its own where it runs.
+    with tempfile.TemporaryDirectory() as folder:
+        status = subprocess.run(
+            [program, "run", ADDRESS + "/api/v1/openapi.json", "--url", ADDRESS, "--header", "Authorization: Bearer fuzz-token",
+             "--exclude-path", "/api/v1/events", "--phases", "fuzzing" if EXAMPLES == "1" else "coverage,fuzzing",
+             "--max-examples", EXAMPLES, "--checks", ",".join(CHECKS), "--suppress-health-check", "all", "--warnings", "off",
+             "--no-color", "--continue-on-failure", "--no-shrink"],
+            check=False, cwd=folder).returncode
 finally:
     clear_up()
 sys.exit(status)
