@@ -8,6 +8,8 @@ package struct HTTPBackend: Sendable {
         /// Nil for an administrative command.
         package let namespace: Namespace?
         package let body: [UInt8]
+        /// The trace that it came in.
+        package let trace: TraceContext?
     }
 
     package struct Answer: Sendable {

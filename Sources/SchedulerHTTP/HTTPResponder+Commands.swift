@@ -2,6 +2,7 @@ import HTTPTypes
 import HummingbirdCore
 import JSONText
 import NIOCore
+import SchedulerCore
 import SchedulerWire
 import Synchronization
 
@@ -39,7 +40,8 @@ extension HTTPResponder {
             if !bytes.isEmpty { try Self.expectJSON(request) }
             let body = try merged(bytes, command, request, most)
             let answer = await backend.command(
-                HTTPBackend.Command(page: command.page, namespace: command.namespace, body: body))
+                HTTPBackend.Command(
+                    page: command.page, namespace: command.namespace, body: body, trace: request.trace))
             return reply(answer, to: command)
         } catch {
             return refusal(error, of: command, closes: false)
@@ -126,6 +128,11 @@ extension HTTPResponder {
 }
 
 extension Request {
+    /// Of W3C's fields. One that is broken is none.
+    fileprivate var trace: TraceContext? {
+        TraceContext(traceparents: headers[values: .traceparent], tracestates: headers[values: .tracestate])
+    }
+
     /// What a proxy may have put there, unless it is of no use as an id.
     var requestID: String? { headers[.xRequestID].flatMap { Self.isID($0) ? $0 : nil } }
 

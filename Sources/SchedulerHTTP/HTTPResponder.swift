@@ -226,6 +226,8 @@ extension HTTPField.Name {
     static var xRequestID: HTTPField.Name { name("X-Request-Id") }
     static var idempotencyKey: HTTPField.Name { name("Idempotency-Key") }
     static var lastEventID: HTTPField.Name { name("Last-Event-ID") }
+    static var traceparent: HTTPField.Name { name("traceparent") }
+    static var tracestate: HTTPField.Name { name("tracestate") }
 
     /// Of our own names, which are well formed; another header stands in for one that is not.
     private static func name(_ text: String) -> HTTPField.Name { HTTPField.Name(text) ?? .xContentTypeOptions }

@@ -9,7 +9,8 @@ package enum Schema {
 
     /// Applies what is missing, and grants the roles what they may do on the tables as they are then.
     /// - Returns: the versions it applied, and what it could not grant, a sentence each.
-    package static func update(_ migrator: Migrator) async throws(MigrationError) -> (applied: [Int], denied: [String]) {
+    package static func update(_ migrator: Migrator) async throws(MigrationError) -> (applied: [Int], denied: [String])
+    {
         (try await migrator.up(), try await migrator.lines(of: grantRoles))
     }
 

@@ -22,7 +22,7 @@ extension Composition {
                 let kind: CommandSubject.Kind =
                     command.namespace.map { .command(namespace: $0.description) } ?? .administration
                 let subject = CommandSubject(kind, noun: command.page.noun, verb: command.page.verb)
-                let answer = await dispatcher.answer(subject, body: command.body)
+                let answer = await dispatcher.answer(subject, body: command.body, trace: command.trace)
                 return HTTPBackend.Answer(body: answer.body, failure: answer.failure)
             },
             mostBytes: { dispatcher.mostBytes }, faults: { engine.faults() }, health: { await report.write() },

@@ -48,7 +48,8 @@ import Testing
         let stop = StopRequest()
         let logger = settings.logger(label: "carillon")
         let composition = Composition(
-            settings: settings, allowList: try AllowList(settings), tokens: try TokenList.board(settings), logger: logger)
+            settings: settings, allowList: try AllowList(settings), tokens: try TokenList.board(settings),
+            logger: logger)
         let page = Mutex<MetricsPage?>(nil)
         let services = try await composition.services(stop) { made in page.withLock { $0 = made } }
         let measured = Measured(fixture: fixture, page: try #require(page.withLock { $0 }))

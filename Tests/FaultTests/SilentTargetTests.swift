@@ -80,6 +80,9 @@ import Testing
         try await fixture.makeStream("LATE", subjects: "demo.js.poison")
         try await fixture.makeStream("LATER", subjects: "demo.js.backlog")
         try await Ledger.settled(fixture, ticking, within: .seconds(60))
+        // The last of the backlog, which found no place before.
+        let ended = "SELECT count(*) FROM scheduler.schedules WHERE namespace = 'backlog' AND state = 'exhausted'"
+        #expect(await waitUntil(.seconds(30)) { (try? await fixture.count(ended)) == 6 })
         try await Ledger.read(fixture, good).check(good, fired.all)
         try await Ledger.read(fixture, ticking, stream: "LATE").check(ticking, [])
         let gaps = try await fixture.rows(

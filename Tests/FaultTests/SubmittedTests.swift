@@ -296,14 +296,16 @@ import Testing
             await reasons().contains("the stream THEIRS takes scheduler.submit.>")
         }
         #expect(isNamed)
+        // Nor is one of our name that would throw commands away; the instance must not be quicker with its own.
+        instance.pause()
         try await api.deleteStream("THEIRS")
-        // Nor is one of our name that would throw commands away.
         _ = try await api.createStream(
             ServiceFixture.commandsStream,
             configuration: """
                 {"name":"SCHEDULER_COMMANDS","subjects":["scheduler.submit.>","scheduler.run.*.*.*"],\
                 "retention":"limits","storage":"file"}
                 """)
+        instance.resume()
         let isRefused = await waitUntil(.seconds(20)) { await reasons().contains("the stream SCHEDULER_COMMANDS ") }
         #expect(isRefused)
         try await fixture.delete(stream: ServiceFixture.commandsStream, under: [instance])

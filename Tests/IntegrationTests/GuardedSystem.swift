@@ -19,7 +19,10 @@ struct GuardedSystem {
                 CREATE ROLE service LOGIN IN ROLE carillon_app;
                 CREATE ROLE watcher LOGIN IN ROLE carillon_reader
                 """)
-        let instance = try await fixture.startInstance(environment: ["DATABASE_URL": await url(of: "service", fixture)])
+        let instance = try await fixture.startInstance(
+            environment: ["DATABASE_URL": await url(of: "service", fixture)].merging(
+                try HTTPFace.environment(fixture)
+            ) { _, new in new })
         return GuardedSystem(fixture: fixture, instance: instance)
     }
 

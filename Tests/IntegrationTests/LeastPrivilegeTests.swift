@@ -105,6 +105,10 @@ extension Integration {
             try await listens(create, fixture)
             try await edits(billing, fixture)
             try await administers(admin, fixture)
+            let address = try #require(HTTPFace.address(of: system.instance))
+            try await HTTPFace.run(
+                "http_face.py",
+                ["followed", address, HTTPFace.tokensPath(fixture), await fixture.nats.url], fixture)
             #expect(
                 await waitUntil(.seconds(5)) { told.all.contains { $0.subject.hasSuffix("execution.dead.\(lost)") } })
             try await retains(system)

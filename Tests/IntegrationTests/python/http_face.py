@@ -233,11 +233,13 @@ def events():
     told = []
     follower = Follower("?event=schedule.updated")
 
-    def change(number, namespace="http"):
-        api("PATCH", f"/schedules/{mark}", {"description": str(number)}, namespace=namespace)
+    def change(number):
+        api("PATCH", f"/schedules/{mark}", {"description": str(number)})
 
-    change(0)
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    api("PATCH", f"/schedules/{mark}", {"description": "0"}, traceparent=f"00-{trace}-00f067aa0ba902b7-01", tracestate="a=1")
     kind, last, event = follower.next()
+    assert event["traceparent"].split("-")[1] == trace and event["tracestate"] == "a=1", event
     assert kind == "message" and event["type"] == "io.carillon.schedule.v1.updated" and event["specversion"] == "1.0"
     told.append(event["data"]["version"])
     # The client goes, and comes back again and again, while changes go on: none is missing, none comes out of order.
@@ -269,6 +271,13 @@ def events():
     follower.close()
     refused("GET", "/events?namespace=elsewhere", 403, 30402, token="one", namespace=None)
     refused("GET", "/events?event=nothing", 422, 10426, token="one")
+
+
+def followed():
+    """The events from the first one on."""
+    follower = Follower(last=0, token="root")
+    assert follower.next()[2]["specversion"] == "1.0"
+    follower.close()
 
 
 try:
