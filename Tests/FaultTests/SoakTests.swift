@@ -28,7 +28,7 @@ import Testing
         let target = delivery == "jetstream" ? "demo.js.soak.s\(number)" : "demo.soak.s\(number)"
         var fields = [
             #""name":"s\#(number)","schedule_type":"interval","end_at":"\#(end)""#,
-            #""interval_seconds":\#(Double(size.schedules) / 90 + Double(number % 4) * 0.5)"#,
+            #""interval_seconds":\#(Double(size.schedules * 10 / 90) / 10 + Double(number % 4) * 0.5)"#,
             #""target_command":"\#(target)","delivery":"\#(delivery)""#,
             #""completion":"\#(["none", "report", "reply"][completion])""#,
             #""misfire_policy":"\#(Self.misfires[place / 5 % 3])","misfire_grace_seconds":2"#,
@@ -81,7 +81,7 @@ import Testing
         let reply = try await fixture.command(
             "schedule.bulk_create", #"{"schedules":[\#(definitions.joined(separator: ","))]}"#,
             timeout: .seconds(20))
-        #expect(reply["created"]?.int64 == Int64(size.schedules), "\(reply)")
+        #expect(reply["created"]?.int64 == Int64(size.schedules), "\(String(decoding: reply.bytes, as: UTF8.self).prefix(1000))")
     }
 
     /// Waits until everything has ended: retries, what waited for a place, and what is owed.
