@@ -16,7 +16,7 @@ struct HistorySeed {
 
     func schedules() async throws {
         let begin =
-            "\(Self.start) - \(days) * interval '1 day' + n * \(period) / \(schedules) * interval '1 millisecond'"
+            "\(Self.start) - \(days) * interval '1 day' + n * \(period)::bigint / \(schedules) * interval '1 millisecond'"
         let seeded = SeededSchedules(
             type: "interval", name: "'history-' || n", target: "'bench.cmd.' || n % 10",
             rows: "generate_series(0, \(schedules) - 1) n", state: "paused", anchor: begin, created: begin,
@@ -25,7 +25,7 @@ struct HistorySeed {
         try await run(
             """
             INSERT INTO scheduler.timers
-            SELECT id, NULL, anchor_at + (\(days * perDay) + 1) * \(period) * interval '1 millisecond', 1,
+            SELECT id, NULL, anchor_at + (\(days * perDay) + 1) * \(period)::bigint * interval '1 millisecond', 1,
                 \(days * perDay), 1, 1, 0, priority
             FROM scheduler.schedules
             """)
@@ -51,7 +51,7 @@ struct HistorySeed {
                 FROM generate_series(\(day * perDay + 1), \((day + 1) * perDay)) k CROSS JOIN scheduler.schedules s
                 CROSS JOIN LATERAL (
                     SELECT at, (extract(epoch FROM at) * 1000)::bigint AS ms
-                    FROM (SELECT s.anchor_at + k * \(period) * interval '1 millisecond' AS at) a) t) o
+                    FROM (SELECT s.anchor_at + k * \(period)::bigint * interval '1 millisecond' AS at) a) t) o
             """)
     }
 
