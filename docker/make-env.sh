@@ -8,7 +8,8 @@ if [ -e .env ]; then
     exit 1
 fi
 umask 077
-random() { openssl rand -hex 24; }
+# A letter first: nats-server reads what a variable holds as it reads a value, and 9e1 would be a number.
+random() { echo "p$(openssl rand -hex 24)"; }
 token=$(random)
 {
     for name in NATS_SCHEDULER NATS_BILLING NATS_BILLING_WORKER NATS_AUDITOR NATS_ADMIN NATS_SYSTEM \
