@@ -9,7 +9,7 @@ PYTHON ?= $(or $(CARILLON_TEST_PYTHON),.venv/bin/python)
 REPORTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap build run test test-long test-versions schemas lint format bench ci clean
+.PHONY: help bootstrap build deb prove-install run test test-long test-versions schemas lint format bench ci clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +19,12 @@ bootstrap: ## Install what building and testing need (asks apt, once)
 
 build: bootstrap ## Build carillon for use (release)
 	$(SWIFT) build -c release --product carillon
+
+deb: bootstrap ## Build a Debian package into .build/deb (release, Swift's runtime linked in)
+	SWIFT='$(SWIFT)' docker/debian/build.sh
+
+prove-install: ## Install that package in a bare Debian tree, serve, fire, purge (root; about 5 minutes)
+	.ci/install-proof.sh
 
 run: build ## Run carillon with private servers; ARGS="next '0 3 * * *'" for another command
 	"$$($(SWIFT) build -c release --show-bin-path)/carillon" $(ARGS)

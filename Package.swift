@@ -160,7 +160,7 @@ let package = Package(
             dependencies: [
                 "carillon", "JSONSchema", "JSONText", "LocalServers", "NATSClient", "PostgresClient", "Recurrence",
                 "SchedulerAPI", "SchedulerHTTP", "SchedulerCore", "SchedulerEngine", "SchedulerWire", "ServiceFixture",
-                "Telemetry", "TestSupport", arguments, logging,
+                "Telemetry", "TestSupport", arguments, logging, yams,
             ], swiftSettings: settings),
         .testTarget(
             name: "IntegrationTests",

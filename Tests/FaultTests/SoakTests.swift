@@ -81,7 +81,9 @@ import Testing
         let reply = try await fixture.command(
             "schedule.bulk_create", #"{"schedules":[\#(definitions.joined(separator: ","))]}"#,
             timeout: .seconds(20))
-        #expect(reply["created"]?.int64 == Int64(size.schedules), "\(String(decoding: reply.bytes, as: UTF8.self).prefix(1000))")
+        #expect(
+            reply["created"]?.int64 == Int64(size.schedules),
+            "\(String(decoding: reply.bytes, as: UTF8.self).prefix(1000))")
     }
 
     /// Waits until everything has ended: retries, what waited for a place, and what is owed.
