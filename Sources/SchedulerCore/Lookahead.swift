@@ -6,6 +6,9 @@
 package struct Lookahead: Sendable {
     package static let shortest: Int64 = 1000
     package static let longest: Int64 = 30_000
+    /// How far beyond the look-ahead the occurrences are opened of a timer that is taken, in milliseconds: schedules of
+    /// a short period cost one change of their timer for several fires.
+    package static let reach: Int64 = 1000
     /// The share of the measured claim speed that is relied upon: the rest is for publishing and recording meanwhile.
     package static let reliance = 0.5
 

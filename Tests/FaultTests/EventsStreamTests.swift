@@ -49,8 +49,8 @@ import Testing
         let owed = try await fixture.count(
             "SELECT coalesce(sum(cardinality(executions)), 0)::bigint FROM scheduler.claims")
         #expect(opened < load.total, "nothing was held back: the stream was not full in time")
-        // What one look ahead claims may come on top of what was there.
-        #expect(owed <= Self.bound + 45)
+        // What one look claims, up to its reach, may come on top of what was there.
+        #expect(owed <= Self.bound + 85)
         let update = Self.configuration(bytes: 100_000_000)
         _ = try await JetStreamAPI(fixture.client).request("STREAM.UPDATE.SCHEDULER_EVENTS", body: Array(update.utf8))
         try await fixture.waitUntilReady(instance)

@@ -117,8 +117,8 @@ import Testing
             fixture, named: "poison", rate: 1, seconds: silence == .listener ? 12 : 6, every: 100)
         try await fixture.reach(load.endsAt + 500)
         let opened = try await fixture.count(executions("poison"))
-        // What one look ahead claims may come on top.
-        #expect(opened >= crowd && opened <= unnoticed + crowd + 15, "\(opened) of \(load.total) were claimed")
+        // What one look claims, up to its reach, may come on top.
+        #expect(opened >= crowd && opened <= unnoticed + crowd + 25, "\(opened) of \(load.total) were claimed")
         #expect(try await fixture.count(executions("poison", "state <> 'claimed'")) == 0)
         #expect(try await status(fixture).isReady)
         #expect(await first.stop(within: .seconds(8)), "it waited for what nobody answers")

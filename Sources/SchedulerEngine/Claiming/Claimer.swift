@@ -173,8 +173,9 @@ package final class Claimer: Sendable {
         var deferred: [ScheduleID] = []
         repeat {
             let now = clock.now()
+            let horizon = now.adding(milliseconds: state.withLock { $0.lookahead })
             let window = ClaimWindow(
-                from: from, horizon: now.adding(milliseconds: state.withLock { $0.lookahead }),
+                from: from, horizon: horizon, reach: horizon.adding(milliseconds: Lookahead.reach),
                 share: gate.share, overdue: now.adding(milliseconds: -Self.overdue), limit: configuration.batch,
                 room: ClaimRoom(openings: mostOpenings), except: gate.heldBack + deferred)
             let begun = MonotonicClock.now()
@@ -222,7 +223,8 @@ package final class Claimer: Sendable {
                 continue
             }
             let window = ClaimWindow(
-                from: portion.from, horizon: portion.through, share: gate.share, overdue: portion.through,
+                from: portion.from, horizon: portion.through, reach: portion.through, share: gate.share,
+                overdue: portion.through,
                 limit: min(configuration.batch, most),
                 room: ClaimRoom(openings: mostOpenings, late: portion.late, misfired: portion.misfired),
                 except: gate.heldBack)
@@ -237,6 +239,8 @@ package final class Claimer: Sendable {
 package struct ClaimWindow: Sendable {
     package let from: Instant
     package let horizon: Instant
+    /// Up to here the occurrences of a timer are opened that is taken; the horizon or later.
+    package let reach: Instant
     package let share: [Int16]
     package let overdue: Instant
     /// Timers.
@@ -313,8 +317,11 @@ extension Claimer {
         for timer in due where !batch.isFull {
             if let schedule = schedules.ready[timer.timer.schedule] {
                 let occupancy = schedule.isTracked ? occupancies[schedule.id] ?? Occupancy() : nil
+                // What takes a place, or a message, does so no earlier than it must.
+                let isPlain = occupancy == nil && schedule.planner.listening == nil
                 batch.add(
-                    timer, schedule: schedule, horizon: window.horizon, freezes: freezes.frozen(schedule),
+                    timer, schedule: schedule, horizon: isPlain ? window.reach : window.horizon,
+                    freezes: freezes.frozen(schedule),
                     occupancy: occupancy, facts: facts)
             } else {
                 batch.add(timer, without: schedules.unreadable[timer.timer.schedule])
