@@ -4,6 +4,7 @@ import LocalServers
 import SchedulerCore
 import SchedulerEngine
 import SchedulerStore
+import TestSupport
 import Testing
 
 @testable import Migrations
@@ -309,7 +310,8 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func serversThatSayNothingAreNotWaitedForLong() async throws {
+    @Test(.enabled(if: TestForm.isLong), .timeLimit(.minutes(1)))
+    func serversThatSayNothingAreNotWaitedForLong() async throws {
         let silence = try Silence()
         defer { close(silence.handle) }
         let (code, text) = try await run(

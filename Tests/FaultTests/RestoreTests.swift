@@ -20,7 +20,7 @@ import Testing
     }
 
     /// - Parameter isSkipping: whether what was due since the backup is left out by a freeze, as the page says.
-    @Test(.timeLimit(.minutes(2)), arguments: TestForm.isLong ? [false, true] : [false])
+    @Test(.enabled(if: TestForm.isLong), .timeLimit(.minutes(3)), arguments: [false, true])
     func whatWasFiredSinceTheBackupIsFiredAgainUnderTheSameIds(isSkipping: Bool) async throws {
         var options = ServiceFixture.Options()
         options.leaseSeconds = 2
