@@ -158,9 +158,9 @@ let package = Package(
         .testTarget(
             name: "CarillonTests",
             dependencies: [
-                "carillon", "JSONSchema", "JSONText", "LocalServers", "NATSClient", "PostgresClient", "Recurrence",
-                "SchedulerAPI", "SchedulerHTTP", "SchedulerCore", "SchedulerEngine", "SchedulerWire", "ServiceFixture",
-                "Telemetry", "TestSupport", arguments, logging, yams,
+                "carillon", "JSONSchema", "JSONText", "LocalServers", "Migrations", "NATSClient", "PostgresClient",
+                "Recurrence", "SchedulerAPI", "SchedulerHTTP", "SchedulerCore", "SchedulerEngine", "SchedulerStore",
+                "SchedulerWire", "ServiceFixture", "Telemetry", "TestSupport", arguments, logging, yams,
             ], swiftSettings: settings),
         .testTarget(
             name: "IntegrationTests",

@@ -107,6 +107,8 @@ package struct JetStreamAccount: Sendable, Equatable {
     package var streams: UInt64 = 0
     package var consumers: UInt64 = 0
     package var storageBytes: UInt64 = 0
+    /// What the account may store in files; nil: no limit. Servers with limits by replicas say none here.
+    package var storageLimitBytes: UInt64?
     /// 0 before nats-server 2.11, which is 1; 2.12 is 2.
     package var apiLevel: UInt64 = 0
 
@@ -120,6 +122,11 @@ package struct JetStreamAccount: Sendable, Equatable {
                     consumers = cursor.unsigned() ?? 0
                 } else if key.equals("storage") {
                     storageBytes = cursor.unsigned() ?? 0
+                } else if key.equals("limits") {
+                    cursor.forEachMember { key, cursor in
+                        guard key.equals("max_storage"), let most = cursor.signed(), most > 0 else { return }
+                        storageLimitBytes = UInt64(most)
+                    }
                 } else if key.equals("api") {
                     cursor.forEachMember { key, cursor in
                         if key.equals("level") { apiLevel = cursor.unsigned() ?? 0 }

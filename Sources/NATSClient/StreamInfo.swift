@@ -12,6 +12,8 @@ package struct StreamInfo: Sendable, Equatable {
     /// Zero: no limit.
     package var maximumAge: Duration = .zero
     package var allowsDirectReads = false
+    /// -1: no limit.
+    package var maximumMessagesPerSubject: Int64 = -1
     /// RFC 3339; another value means another stream of the same name.
     package var created = ""
     package var messages: UInt64 = 0
@@ -56,6 +58,8 @@ package struct StreamInfo: Sendable, Equatable {
                 duplicateWindow = .nanoseconds(cursor.signed() ?? 0)
             } else if key.equals("max_age") {
                 maximumAge = .nanoseconds(cursor.signed() ?? 0)
+            } else if key.equals("max_msgs_per_subject") {
+                maximumMessagesPerSubject = cursor.signed() ?? -1
             } else if key.equals("allow_direct") {
                 allowsDirectReads = cursor.bool() ?? false
             }

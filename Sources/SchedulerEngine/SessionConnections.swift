@@ -20,6 +20,8 @@ package struct SessionConnections: Sendable {
     /// Lists and counts: long reads, each bounded by ``listTimeout``.
     package let lists: PostgresPool
 
+    /// Sessions that an instance has open at most; one more looks at the migrations, now and then.
+    package static let most = 8 + commandConnections + listConnections
     private static let commandConnections = 4
     private static let listConnections = 2
     /// Lists that wait for a connection. With those at work they are fewer than the commands that are carried out side

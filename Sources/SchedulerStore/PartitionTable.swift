@@ -123,6 +123,11 @@ package enum PartitionTable {
         String(instant.rfc3339.prefix(10).filter { $0 != "-" })
     }
 
+    /// How many days before today's a day named `YYYYMMDD` lies; nil where it is no day.
+    package static func age(ofDay day: String, at now: Instant) -> Int? {
+        dayStart(named: day).map { Int(dayStart(of: now).milliseconds(since: $0) / Self.day) }
+    }
+
     static func dayStart(named day: String) -> Instant? {
         guard day.count == 8 else { return nil }
         let text = "\(day.prefix(4))-\(day.dropFirst(4).prefix(2))-\(day.suffix(2))T00:00:00Z"

@@ -3,8 +3,10 @@ package import PostgresClient
 
 /// The schema that this program knows: the files of `migrations/`, embedded.
 package enum Schema {
-    package static func migrator(_ configuration: PostgresConfiguration) throws -> Migrator {
-        try Migrator(configuration, migrations: migrations())
+    package static func migrator(
+        _ configuration: PostgresConfiguration, limits: Migrator.Limits = Migrator.Limits()
+    ) throws -> Migrator {
+        try Migrator(configuration, migrations: migrations(), limits: limits)
     }
 
     /// Applies what is missing, and grants the roles what they may do on the tables as they are then.
@@ -17,6 +19,14 @@ package enum Schema {
     /// Makes the roles of `docs/security.md` and grants them what they may do on the schema as it is now; gives what it
     /// could not do, a sentence each. On a schema that is up to date.
     package static let grantRoles = Statement("roles_grant", "SELECT scheduler.grant_roles()")
+
+    /// The instances that have sessions in this database now, by what their sessions are called.
+    package static let runningInstances = Statement(
+        "instances_running",
+        """
+        SELECT DISTINCT application_name FROM pg_stat_activity
+        WHERE datname = current_database() AND application_name ~ '^carillon [0-9a-f]{8}-'
+        """, isReadOnly: true)
 
     static func migrations() throws -> [Migration] {
         try Migration.parse([

@@ -148,8 +148,10 @@ package final class ServiceFixture: Sendable {
     package func listen(fired: String) async throws { try await recorder?.listen(client, fired: fired) }
 
     /// Starts one instance and waits until it is a ready member.
+    /// - Parameter program: another build of the service than the one under test.
     package func startInstance(
-        _ name: String = "one", environment: [String: String] = [:], waits: Bool = true
+        _ name: String = "one", environment: [String: String] = [:], waits: Bool = true,
+        program: String = ServiceFixture.program
     ) async throws -> ServiceInstance {
         var variables = [
             "PATH": getenv("PATH").map { String(cString: $0) } ?? "/usr/bin:/bin",
@@ -162,7 +164,7 @@ package final class ServiceFixture: Sendable {
         variables.merge(options.environment) { $1 }
         variables.merge(environment) { $1 }
         let log = folder + "/\(name).log"
-        let process = try ChildProcess([Self.program, "serve"], environment: variables, logPath: log)
+        let process = try ChildProcess([program, "serve"], environment: variables, logPath: log)
         let instance = ServiceInstance(name: name, process: process, logPath: log)
         if waits { try await waitUntilReady(instance) }
         return instance

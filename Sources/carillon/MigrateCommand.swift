@@ -14,9 +14,13 @@ struct MigrateCommand: AsyncParsableCommand {
 
         @OptionGroup var database: DatabaseOptions
         @Option(help: "The last version to apply; all by default.") var to: Int?
+        @Flag(help: "Apply what older programs do not stand, though instances run.") var withInstances = false
 
         func run() async throws {
             try await database.withMigrator { migrator in
+                if !withInstances {
+                    try await MigrateCommand.refuseBreaking(.pending, migrator) { $0 <= to ?? .max }
+                }
                 // To the end with the roles, where nothing is new too: they may have come since the last time.
                 let (applied, denied) =
                     if let to { (try await migrator.up(to: to), []) } else { try await Schema.update(migrator) }
@@ -32,9 +36,12 @@ struct MigrateCommand: AsyncParsableCommand {
 
         @OptionGroup var database: DatabaseOptions
         @Option(help: "The version to keep; 0 takes everything back.") var to: Int
+        @Flag(help: "Take back what programs of either side do not stand, though instances run.")
+        var withInstances = false
 
         func run() async throws {
             try await database.withMigrator { migrator in
+                if !withInstances { try await MigrateCommand.refuseBreaking(.applied, migrator) { $0 > to } }
                 let taken = try await migrator.down(to: to)
                 print(taken.isEmpty ? "nothing to take back" : "took back \(list(taken))")
             }
@@ -54,6 +61,23 @@ struct MigrateCommand: AsyncParsableCommand {
                 }
             }
         }
+    }
+
+    /// A breaking version and instances that run do not go together, whichever way: they would go on with statements that
+    /// the schema does not stand any more, or misread what it holds.
+    private static func refuseBreaking(
+        _ state: MigrationStatus.State, _ migrator: Migrator, _ isConcerned: (Int) -> Bool
+    ) async throws {
+        let breaking = try await migrator.status().filter {
+            $0.state == state && $0.isBreaking && isConcerned($0.version)
+        }
+        guard let first = breaking.first else { return }
+        let running = try await migrator.lines(of: Schema.runningInstances).count
+        guard running > 0 else { return }
+        Console.error(
+            "version \(first.version) (\(first.name)) is breaking, and \(running) "
+                + (running == 1 ? "instance runs" : "instances run") + ": stop them first (docs/upgrade.md)")
+        throw ExitCode(1)
     }
 
     private static func list(_ versions: [Int]) -> String {

@@ -3,7 +3,8 @@ import Migrations
 import PostgresClient
 import SchedulerStore
 
-/// Refuses to start on a schema that is not this program's: one that is behind, changed, or newer.
+/// Refuses to start on a schema that this program cannot work with: one that is behind, changed, or newer in a way that
+/// older programs do not stand (docs/upgrade.md).
 struct SchemaGuard: Sendable {
     let settings: Settings
     let logger: Logger
@@ -24,15 +25,24 @@ struct SchemaGuard: Sendable {
         }
         let lines = status.compactMap { Self.problem($0) }
         if !lines.isEmpty { throw CommandLineEnvironment.refusal(lines) }
+        let newer = status.filter { $0.state == .newer }.map { "\($0.version) (\($0.name))" }
+        if !newer.isEmpty {
+            logger.notice(
+                "the schema is newer than this program, and compatible with it",
+                metadata: ["versions": "\(newer.joined(separator: ", "))"])
+        }
     }
 
-    private static func problem(_ migration: MigrationStatus) -> String? {
+    /// Why a program cannot start on it; nil where it can.
+    static func problem(_ migration: MigrationStatus) -> String? {
         let name = "schema version \(migration.version) (\(migration.name))"
         return switch migration.state {
         case .applied: nil
         case .pending: "\(name) is not applied: run 'carillon migrate up'"
         case .drifted: "\(name) was applied with another text than this program's: this is not its database"
-        case .newer: "\(name) is newer than this program: run a newer carillon"
+        // What it says of itself decides: this program does not know it.
+        case .newer where !migration.isBreaking: nil
+        case .newer: "\(name) is newer than this program, which cannot work with it: run a newer carillon"
         }
     }
 }

@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Proves what docs/upgrade.md says of an older program: goes forth, back and forth again with it and the present one, under
+# load.
+#
+#   .ci/upgrade-proof.sh <commit>      builds the program of that commit, once, into .build/older/<commit>
+#   .ci/upgrade-proof.sh <program>     takes one that was built before
+#
+# The present tests must be built (swift build --build-tests).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+if [ $# -ne 1 ]; then
+    echo "upgrade-proof: expected a commit or a program: .ci/upgrade-proof.sh <commit>" >&2
+    exit 64
+fi
+
+if [ -x "$1" ] && [ -f "$1" ]; then
+    older=$(realpath "$1")
+else
+    commit=$(git rev-parse --verify --short "$1^{commit}")
+    folder=$PWD/.build/older/$commit
+    older=$folder/.build/debug/carillon
+    if [ ! -x "$older" ]; then
+        rm -rf "$folder"
+        mkdir -p "$folder/.build"
+        git archive "$commit" | tar -x -C "$folder"
+        # What was fetched already need not be fetched again.
+        for part in checkouts repositories; do
+            if [ -d ".build/$part" ]; then cp -r ".build/$part" "$folder/.build/"; fi
+        done
+        "${SWIFT:-swift}" build --package-path "$folder" --product carillon
+    fi
+fi
+
+tests=$("${SWIFT:-swift}" build --show-bin-path)/carillonPackageTests.xctest
+CARILLON_OLDER_BIN=$older exec "$tests" --testing-library swift-testing --filter UpgradeTests/fromAnOlderProgramAndBack
