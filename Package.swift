@@ -66,6 +66,8 @@ let package = Package(
         module("SchedulerWire", ["Recurrence", "JSONText", "SchedulerCore"]),
         module("ScheduleFiles", ["Recurrence", "JSONText", "SchedulerCore", "SchedulerWire", crypto, yams]),
 
+        module("TopView", ["Recurrence", "JSONText"]),
+
         // The faces of the system's libraries and files; they know nothing of scheduling.
         module("ZoneData", ["Recurrence"]),
         module("NATSClient", ["CLinux", "CNATS", crypto, heap]),
@@ -111,8 +113,8 @@ let package = Package(
             dependencies: [
                 "Recurrence", "JSONText", "JSONSchema", "ZoneData", "SchedulerCore", "SchedulerWire", "NATSClient",
                 "PostgresClient", "Migrations", "LocalServers", "Telemetry", "SchedulerStore", "SchedulerEngine",
-                "SchedulerAPI", "SchedulerHTTP", "ScheduleFiles", "PrometheusMetrics", "ServiceMetrics", arguments,
-                lifecycle, logging, metrics, signals, yams,
+                "SchedulerAPI", "SchedulerHTTP", "ScheduleFiles", "PrometheusMetrics", "ServiceMetrics", "TopView",
+                arguments, lifecycle, logging, metrics, signals, yams,
             ], swiftSettings: settings),
 
         // Measured beside the floor, a C program that does only the durable work of firing.
@@ -160,7 +162,7 @@ let package = Package(
             dependencies: [
                 "carillon", "JSONSchema", "JSONText", "LocalServers", "Migrations", "NATSClient", "PostgresClient",
                 "Recurrence", "SchedulerAPI", "SchedulerHTTP", "SchedulerCore", "SchedulerEngine", "SchedulerStore",
-                "SchedulerWire", "ServiceFixture", "Telemetry", "TestSupport", arguments, logging, yams,
+                "SchedulerWire", "ServiceFixture", "Telemetry", "TestSupport", "TopView", arguments, logging, yams,
             ], swiftSettings: settings),
         .testTarget(
             name: "IntegrationTests",

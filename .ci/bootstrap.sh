@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 packages=(json-schema-test-suite libical-dev libnats-dev libpcre2-dev libpq-dev nats-server postgresql tzdata pkg-config
-    make openssl python3-venv)
+    make openssl python3-venv tmux)
 requirements=(nats-py==2.16.0 croniter==7.0.0 cronsim==2.8 nkeys==0.2.1 python-dateutil==4.0.0
     jsonschema==4.26.0 PyYAML==6.0.3 python-crontab==3.4.0 openapi-spec-validator==0.9.0 schemathesis==4.32.5)
 

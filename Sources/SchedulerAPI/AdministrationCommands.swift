@@ -28,6 +28,7 @@ struct AdministrationCommands: Sendable {
         Name(noun: "namespace", verb: "limits"): { .whole(try await $0.namespaces.limits($1)) },
         Name(noun: "namespace", verb: "list"): { .members(try await $0.namespaces.list($1)) },
         Name(noun: "system", verb: "drain"): { .whole(try await SystemCommands(engine: $0.engine).drain($1)) },
+        Name(noun: "system", verb: "forecast"): { .members(try await $0.forecast.ofAll($1)) },
         Name(noun: "system", verb: "members"): { .members(try await SystemCommands(engine: $0.engine).members($1)) },
         Name(noun: "system", verb: "status"): { .members(try await StatusCommand(engine: $0.engine).status($1)) },
         Name(noun: "system", verb: "verify"): { .members(try await SystemCommands(engine: $0.engine).verify($1)) },
@@ -68,6 +69,7 @@ struct AdministrationCommands: Sendable {
             DeadLetterCommands(session: try engine.requireSession(), mostMessageBytes: mostMessageBytes)
         }
     }
+    private var forecast: ForecastCommand { get throws { ForecastCommand(session: try engine.requireSession()) } }
     private var freezes: FreezeCommands { get throws { FreezeCommands(session: try engine.requireSession()) } }
     private var namespaces: NamespaceCommands {
         get throws { NamespaceCommands(session: try engine.requireSession(), mostSchedules: mostSchedules) }

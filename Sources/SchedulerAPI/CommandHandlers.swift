@@ -43,6 +43,10 @@ package struct CommandHandlers: Sendable {
         Name(noun: "schedule", verb: "preview"): { .members(try await QueryCommands(context: $0).preview($1)) },
         Name(noun: "schedule", verb: "backfill"): { .whole(try await BackfillCommand(context: $0).backfill($1)) },
         Name(noun: "schedule", verb: "explain"): { .members(try await ExplainCommand(context: $0).explain($1)) },
+        Name(noun: "schedule", verb: "timeline"): { .members(try await TimelineCommand(context: $0).timeline($1)) },
+        Name(noun: "schedule", verb: "forecast"): {
+            .members(try await ForecastCommand(session: $0.session).ofNamespace($1))
+        },
         Name(noun: "schedule", verb: "stats"): { .members(try await StatisticsCommands(context: $0).schedule($1)) },
         Name(noun: "execution", verb: "stats"): { .members(try await StatisticsCommands(context: $0).executions($1)) },
         Name(noun: "execution", verb: "cancel"): { .whole(try await ExecutionCommands(context: $0).cancel($1)) },

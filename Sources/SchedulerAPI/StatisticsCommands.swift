@@ -10,46 +10,51 @@ import SchedulerWire
 struct StatisticsCommands: Sendable {
     let context: CommandContext
 
-    private static let usualWindow: Int64 = 86_400
+    /// Over which time is counted.
+    fileprivate struct Window {
+        static let usual: Int64 = 86_400
+
+        let seconds: Int64
+        /// Where it ends; nil: now.
+        let to: Instant?
+        let stepSeconds: Int64?
+    }
 
     /// Of one schedule.
     func schedule(_ request: CommandRequest) async throws -> ReplyMembers {
         var body = BodyReader(request.body)
-        let window = body.window()
+        let window = body.window(now: context.now)
         let reference = try body.finish(with: body.reference())
-        return try await statistics(of: reference, target: nil, seconds: window ?? Self.usualWindow, request)
+        return try await statistics(of: reference, target: nil, over: window, request)
     }
 
     /// Of a namespace, of a target in it, or of one schedule of it.
     func executions(_ request: CommandRequest) async throws -> ReplyMembers {
         var body = BodyReader(request.body)
-        let window = body.window()
+        let window = body.window(now: context.now)
         let reference = body.scheduleFilter()
         let target = body.statisticsTarget()
         try body.finish()
-        return try await statistics(of: reference, target: target, seconds: window ?? Self.usualWindow, request)
+        return try await statistics(of: reference, target: target, over: window, request)
     }
 
     private func statistics(
-        of reference: ScheduleReference?, target: TargetSubject?, seconds: Int64, _ request: CommandRequest
+        of reference: ScheduleReference?, target: TargetSubject?, over window: Window, _ request: CommandRequest
     ) async throws -> ReplyMembers {
-        let days = Int64(context.session.configuration.historyRetentionDays)
-        guard seconds <= days * 86_400 else {
-            throw WireError(
-                .historyNotKept, "the history is kept for \(days) days, \(days * 86_400) s; asked for \(seconds) s",
-                details: [WireError.Detail(.root.appending("window_seconds"), "expected at most \(days * 86_400)")])
-        }
         let now = context.now
-        let from = now.adding(milliseconds: -seconds * 1000)
+        let to = window.to ?? now
+        let from = to.adding(milliseconds: -window.seconds * 1000)
+        try expectKept(window, from: from, now: now)
         let (schedule, found) = try await context.list { connection in
             var schedule: Schedule?
             if let reference {
                 schedule = try await ScheduleTable.find(reference, in: request.namespace, on: connection)
                 if schedule == nil { throw notFound(reference, in: request.namespace) }
             }
-            var question = ExecutionStatistics.Question(namespace: request.namespace, from: from, through: now)
+            var question = ExecutionStatistics.Question(namespace: request.namespace, from: from, through: to)
             question.schedule = schedule?.id
             question.target = target
+            question.stepSeconds = window.stepSeconds
             return (schedule, try await ExecutionStatistics.of(question, on: connection))
         }
         return { writer in
@@ -59,19 +64,40 @@ struct StatisticsCommands: Sendable {
                     writer.member("schedule_name", schedule.definition.name.description)
                 }
                 writer.member("target_command", ifPresent: target?.description)
-                writer.member("window_seconds", seconds)
+                writer.member("window_seconds", window.seconds)
                 writer.member("from", found.from.rfc3339)
-                writer.member("to", now.rfc3339)
+                writer.member("to", to.rfc3339)
                 writer.member("complete", found.from == from)
                 writer.statistics(found)
+                if let step = window.stepSeconds { writer.series(found.steps, step) }
             }
         }
+    }
+
+    private func expectKept(_ window: Window, from: Instant, now: Instant) throws(WireError) {
+        let days = Int64(context.session.configuration.historyRetentionDays)
+        let kept = days * 86_400
+        guard from < now.adding(milliseconds: -kept * 1000) else { return }
+        guard window.to != nil, window.seconds <= kept else {
+            throw WireError(
+                .historyNotKept, "the history is kept for \(days) days, \(kept) s; asked for \(window.seconds) s",
+                details: [WireError.Detail(.root.appending("window_seconds"), "expected at most \(kept)")])
+        }
+        throw WireError(
+            .historyNotKept, "the history is kept for \(days) days; asked for \(from.rfc3339) on",
+            details: [WireError.Detail(.root.appending("to"), "expected a later instant, or a shorter window")])
     }
 }
 
 extension BodyReader {
-    /// `window_seconds`; nil where it is absent, or with the problem reported.
-    fileprivate mutating func window() -> Int64? { integer("window_seconds", in: 1...Int64(1 << 40)) }
+    /// `window_seconds`, `to` and `step_seconds`; as they are by default where they are absent, or with the problem
+    /// reported.
+    fileprivate mutating func window(now: Instant) -> StatisticsCommands.Window {
+        let seconds = integer("window_seconds", in: 1...Int64(1 << 40)) ?? StatisticsCommands.Window.usual
+        let to = instant("to")
+        if let to, to > now { report("to", "expected an instant that has passed; it is \(now.rfc3339)") }
+        return StatisticsCommands.Window(seconds: seconds, to: to, stepSeconds: stepSeconds(of: seconds))
+    }
 
     /// `target_command`: of schedules with this target alone.
     fileprivate mutating func statisticsTarget() -> TargetSubject? {
@@ -107,6 +133,23 @@ extension JSONWriter {
         if let rate = found.successRate { member("success_rate", rate) } else { nullMember("success_rate") }
         quantiles("lateness_ms", found.lateness)
         quantiles("duration_ms", found.duration)
+    }
+
+    fileprivate mutating func series(_ steps: [ExecutionStatistics.Step], _ seconds: Int64) {
+        object("series") { writer in
+            writer.member("step_seconds", seconds)
+            writer.array("steps") { writer in
+                for step in steps {
+                    writer.object { writer in
+                        writer.member("at", step.from.rfc3339)
+                        writer.member("total", step.total)
+                        writer.member("dead", step.outcomes[.dead] ?? 0)
+                        writer.member("skipped", step.outcomes[.skipped] ?? 0)
+                        writer.quantiles("lateness_ms", step.lateness)
+                    }
+                }
+            }
+        }
     }
 
     private mutating func quantiles(_ name: StaticString, _ found: ExecutionStatistics.Quantiles?) {

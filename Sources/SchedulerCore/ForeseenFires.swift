@@ -76,6 +76,49 @@ package struct ForeseenFires: Sequence, IteratorProtocol, Sendable {
     }
 }
 
+extension ForeseenFires {
+    /// Adds to each step of time how many fires are due in it; what is due already counts in the first step.
+    ///
+    /// Walks fire by fire. Once `few` were walked over, what is left is counted step by step, by arithmetic, as soon as it
+    /// can be: a fire every tenth of a second costs no more than one every minute. Only what a calendar, a window or a
+    /// freeze may hold has to be walked to its end.
+    /// - Parameters:
+    ///   - from: where the first step begins.
+    ///   - step: how long a step is, in milliseconds.
+    ///   - most: fires that are walked over.
+    /// - Returns: whether all steps are counted; else those from some instant on lack what lies behind `most`.
+    package mutating func count(
+        into steps: inout [Int64], from: Instant, step: Int64, walking few: Int, most: Int
+    ) -> Bool {
+        let end = from.adding(milliseconds: step * Int64(steps.count))
+        for walked in 0..<most {
+            if walked >= few, countRest(into: &steps, from: from, step: step) { return true }
+            guard let fire = next(), fire.dueAt < end else { return true }
+            steps[Int(Swift.max(0, fire.dueAt.milliseconds(since: from)) / step)] += 1
+        }
+        return false
+    }
+
+    /// - Returns: false, with nothing counted, while the next fire is not surely one of those that fire at their own times.
+    private func countRest(into steps: inout [Int64], from: Instant, step: Int64) -> Bool {
+        guard let planner, let placement, let occurrence else { return false }
+        guard decided.isEmpty, occurrence > now.adding(milliseconds: -planner.offset),
+            placement.isFree(from: occurrence)
+        else { return false }
+        var left = planner.runLimit.map { Swift.max(0, $0 - runCount) } ?? .max
+        for index in steps.indices where left > 0 {
+            let start = from.adding(milliseconds: step * Int64(index) - planner.offset)
+            let count = Swift.min(
+                left,
+                planner.source.count(
+                    from: Swift.max(start, occurrence), through: start.adding(milliseconds: step - 1)))
+            steps[index] += count
+            left -= count
+        }
+        return true
+    }
+}
+
 extension Placement {
     /// Whether an occurrence surely fires by itself: at its own moment, which is to come, and which no other one that
     /// comes later can be moved back to.

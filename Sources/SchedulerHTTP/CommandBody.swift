@@ -6,7 +6,9 @@ package import SchedulerWire
 /// byte by byte: a payload is delivered as it came.
 package struct CommandBody {
     /// What the query writes as text and a command reads as something else.
-    private static let integers: Set<String> = ["limit", "count", "window_seconds", "if_version"]
+    private static let integers: Set<String> = [
+        "limit", "count", "window_seconds", "step_seconds", "past", "coming", "if_version",
+    ]
     private static let flags: Set<String> = ["full", "dry_run", "force", "catch_up"]
     private static let lists: Set<String> = ["state", "tag", "tags_all"]
 

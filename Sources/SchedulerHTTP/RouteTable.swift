@@ -45,6 +45,7 @@ package enum RouteTable {
         schedule(.get, "/preview", "schedule.preview"),
         schedule(.get, "/explain", "schedule.explain"),
         schedule(.get, "/stats", "schedule.stats"),
+        schedule(.get, "/timeline", "schedule.timeline"),
         Route(
             .get, "\(base)/schedules/{id}/executions", .command("execution.list"),
             at: .reference(prefix: "schedule_")),
@@ -67,6 +68,8 @@ package enum RouteTable {
     ]
 
     private static let others: [Route] = [
+        // Beside the schedules, not below: one may be called "forecast".
+        Route(.get, "\(base)/forecast", .command("schedule.forecast")),
         Route(.get, "\(base)/targets", .command("target.list")),
         Route(.get, "\(base)/audit", .command("audit.list")),
         Route(.get, "\(base)/calendars", .command("calendar.list")),

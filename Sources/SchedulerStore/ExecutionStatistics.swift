@@ -27,12 +27,23 @@ package struct ExecutionStatistics: Sendable {
         package var target: TargetSubject?
         package var from: Instant
         package var through: Instant
+        /// The same for each step of so many seconds, whole since 1970; nil for none.
+        package var stepSeconds: Int64?
 
         package init(namespace: Namespace, from: Instant, through: Instant) {
             self.namespace = namespace
             self.from = from
             self.through = through
         }
+    }
+
+    /// What was scheduled in one step of the time.
+    package struct Step: Sendable {
+        package let from: Instant
+        package fileprivate(set) var outcomes: [Outcome: Int64] = [:]
+        package fileprivate(set) var lateness: Quantiles?
+
+        package var total: Int64 { outcomes.values.reduce(0, +) }
     }
 
     /// Where the counts begin: later than what was asked for where that has too many rows.
@@ -46,6 +57,8 @@ package struct ExecutionStatistics: Sendable {
     package private(set) var lateness: Quantiles?
     /// From the publish to the end, of tracked executions that succeeded or died; nil where there is none.
     package private(set) var duration: Quantiles?
+    /// In the order of time; those without anything are missing. The first may have begun before the counts do.
+    package private(set) var steps: [Step] = []
 
     package var total: Int64 { outcomes.values.reduce(0, +) }
 
@@ -90,13 +103,27 @@ package struct ExecutionStatistics: Sendable {
         }
         var statistics = ExecutionStatistics(from: counted.from)
         let statement = isFew ? asker.bySchedule : asker.byKey
-        for row in try await runner.query(statement, asker.values(counted)) { try statistics.add(row) }
+        let rows = try await runner.query(
+            statement, asker.values(counted) + [.optional(counted.stepSeconds) { .int64($0) }])
+        var steps: [Instant: Step] = [:]
+        for row in rows { try statistics.add(row, &steps) }
+        statistics.steps = steps.values.sorted { $0.from < $1.from }
         statistics.skipped.sort { $0.reason < $1.reason }
         statistics.triggers.sort { $0.trigger < $1.trigger }
         return statistics
     }
 
-    private mutating func add(_ row: PostgresRow) throws {
+    private mutating func add(_ row: PostgresRow, _ steps: inout [Instant: Step]) throws {
+        if let at = try row.instantOrNil(6) {
+            var step = steps[at] ?? Step(from: at)
+            if row.isNull(1) {
+                step.lateness = try Self.quantiles(row, 4)
+            } else {
+                step.outcomes[try row.choice(1), default: 0] += try row.int64(3)
+            }
+            steps[at] = step
+            return
+        }
         switch try row.text(0) {
         case "outcome":
             let outcome: Outcome = try row.choice(1)
@@ -156,16 +183,15 @@ extension ExecutionStatistics {
 
         private init(_ name: String, _ condition: String, _ more: [PostgresType]) {
             let isAsked = "s.namespace = $3\(condition)"
-            let types: [PostgresType] = [.uuid, .uuid, .text] + more
-            let limit = "LIMIT $\(types.count + 1)"
-            func statement(_ part: String, _ sql: String, bounded: Bool = false) -> Statement {
-                Statement(
-                    "executions_statistics_\(part)_\(name)", sql, types: types + (bounded ? [.int64] : []),
-                    isReadOnly: true)
+            // The last is how many rows are looked at, or how long a step is.
+            let types: [PostgresType] = [.uuid, .uuid, .text] + more + [.int64]
+            let last = "$\(types.count)"
+            let limit = "LIMIT \(last)"
+            func statement(_ part: String, _ sql: String) -> Statement {
+                Statement("executions_statistics_\(part)_\(name)", sql, types: types, isReadOnly: true)
             }
             few = statement(
-                "few", "SELECT count(*) FROM (SELECT 1 FROM scheduler.schedules s WHERE \(isAsked) \(limit)) s",
-                bounded: true)
+                "few", "SELECT count(*) FROM (SELECT 1 FROM scheduler.schedules s WHERE \(isAsked) \(limit)) s")
             countBySchedule = statement(
                 "count",
                 """
@@ -173,14 +199,14 @@ extension ExecutionStatistics {
                     SELECT 1 FROM scheduler.schedules s
                     CROSS JOIN LATERAL (SELECT id FROM scheduler.executions WHERE \(stretch) \(limit)) e
                     WHERE \(isAsked) \(limit)) c
-                """, bounded: true)
+                """)
             bySchedule = statement(
                 "schedules",
                 aggregate(
                     """
                     scheduler.schedules s
                     CROSS JOIN LATERAL (SELECT \(columns) FROM scheduler.executions WHERE \(stretch)) e WHERE \(isAsked)
-                    """))
+                    """, step: last))
             // Everybody's rows of the stretch, each with a look-up of its schedule. OFFSET 0 keeps it so.
             byKey = statement(
                 "key",
@@ -189,7 +215,7 @@ extension ExecutionStatistics {
                     (SELECT \(columns), schedule_id FROM scheduler.executions WHERE id >= $1 AND id < $2 ORDER BY id) e
                     CROSS JOIN LATERAL (
                         SELECT 1 FROM scheduler.schedules s WHERE s.id = e.schedule_id AND \(isAsked) OFFSET 0) s
-                    """))
+                    """, step: last))
         }
     }
 
@@ -213,21 +239,27 @@ extension ExecutionStatistics {
         CASE WHEN finished_at IS NOT NULL AND state IN ('delivered', 'succeeded')
             THEN (extract(epoch FROM fired_at - due_at) * 1000)::bigint END AS late,
         CASE WHEN tracked AND state IN ('succeeded', 'dead')
-            THEN (extract(epoch FROM finished_at - fired_at) * 1000)::bigint END AS lasted
+            THEN (extract(epoch FROM finished_at - fired_at) * 1000)::bigint END AS lasted, scheduled_for
         """
 
     private static func quantiles(_ column: String) -> String {
         "percentile_disc(ARRAY[0.5, 0.9, 0.99, 1]) WITHIN GROUP (ORDER BY \(column))"
     }
 
-    /// The rows are read once, counted by hashing, and sorted once for each of the quantiles' columns.
-    private static func aggregate(_ rows: String) -> String {
-        """
-        WITH e AS MATERIALIZED (SELECT e.* FROM \(rows))
-        SELECT 'outcome', outcome, reason, sum(range_count)::bigint, NULL::bigint[], NULL::bigint[]
-        FROM e GROUP BY outcome, reason
-        UNION ALL SELECT 'trigger', trigger, NULL, sum(range_count)::bigint, NULL, NULL FROM e GROUP BY trigger
-        UNION ALL SELECT 'all', NULL, NULL, 0, \(quantiles("late")), \(quantiles("lasted")) FROM e
-        """
+    /// The rows are read once, counted by hashing, and sorted once for each of the quantiles' columns. Where `step` is
+    /// null nothing is done for the steps.
+    private static func aggregate(_ rows: String, step: String) -> String {
+        let at = "date_bin(make_interval(secs => \(step)), scheduled_for, to_timestamp(0))"
+        return """
+            WITH e AS MATERIALIZED (SELECT e.* FROM \(rows))
+            SELECT 'outcome', outcome, reason, sum(range_count)::bigint, NULL::bigint[], NULL::bigint[], NULL::timestamptz
+            FROM e GROUP BY outcome, reason
+            UNION ALL SELECT 'trigger', trigger, NULL, sum(range_count)::bigint, NULL, NULL, NULL FROM e GROUP BY trigger
+            UNION ALL SELECT 'all', NULL, NULL, 0, \(quantiles("late")), \(quantiles("lasted")), NULL FROM e
+            UNION ALL SELECT 'step', outcome, NULL, sum(range_count)::bigint, NULL, NULL, \(at)
+            FROM e WHERE \(step) IS NOT NULL GROUP BY outcome, 7
+            UNION ALL SELECT 'step', NULL, NULL, 0, \(quantiles("late")), NULL, \(at)
+            FROM e WHERE \(step) IS NOT NULL GROUP BY 7
+            """
     }
 }

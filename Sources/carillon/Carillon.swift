@@ -10,7 +10,7 @@ struct Carillon: AsyncParsableCommand {
         subcommands: [
             DevCommand.self, ServeCommand.self, MigrateCommand.self, NextCommand.self, ConfigCommand.self,
             ApplyCommand.self, ValidateCommand.self, ExportCommand.self, ImportCommand.self, VerifyCommand.self,
-            DoctorCommand.self, HealthcheckCommand.self, VersionCommand.self,
+            DoctorCommand.self, HealthcheckCommand.self, TopCommand.self, VersionCommand.self,
         ])
 
     static let version = "0.1.0"

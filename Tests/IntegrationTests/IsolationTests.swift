@@ -13,6 +13,7 @@ extension Integration {
             ("schedule.trigger", #"{"id":"ID"}"#), ("schedule.preview", #"{"id":"ID"}"#),
             ("schedule.backfill", #"{"id":"ID","from":"2026-01-01T00:00:00Z","to":"2026-01-02T00:00:00Z"}"#),
             ("schedule.explain", #"{"id":"ID","at":"2026-01-01T00:00:00Z"}"#), ("schedule.stats", #"{"id":"ID"}"#),
+            ("schedule.timeline", #"{"id":"ID"}"#),
             ("execution.get", #"{"id":"EXECUTION"}"#), ("execution.cancel", #"{"id":"EXECUTION"}"#),
             ("execution.retry", #"{"id":"EXECUTION"}"#),
         ]

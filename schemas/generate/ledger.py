@@ -2,8 +2,8 @@
 
 from commands import IN_FLIGHT, EITHER, LIMIT, OPTIONS, REFERENCE, UNVERSIONED, paged, request
 from parts import (
-    NAME, NAMESPACE, array, boolean, choice, closed, identifier, instant, integer, named_id, nullable, number, ref, string,
-    wanted_instant,
+    NAME, NAMESPACE, TRIGGERS, array, boolean, choice, closed, identifier, instant, integer, named_id, nullable, number,
+    ref, string, wanted_instant,
 )
 from replies import WAITING, WARNINGS
 
@@ -31,6 +31,7 @@ EXPLANATION = closed({
     "sentences": array(string(), "for people"), "executions": array(ref("execution")),
 }, ["occurrence", "due_at"])
 
+STEP_SECONDS = integer("", 1, 86_400)
 QUANTILES = {"anyOf": [{"type": "null"}, closed({"p50": number(), "p90": number(), "p99": number(), "max": number()})]}
 STATS = closed({
     "schedule_id": identifier(), "schedule_name": NAME, "target_command": string(), "window_seconds": integer("", 1),
@@ -40,8 +41,44 @@ STATS = closed({
     "success_rate": {"description": "null where nothing ended", "type": ["number", "null"]},
     "lateness_ms": QUANTILES | {"description": "from the due time to the publish"},
     "duration_ms": QUANTILES | {"description": "from the publish to the end, where it is tracked; else null"},
-}, ["schedule_id", "schedule_name", "target_command"])
-WINDOW = integer("how far back; within the history that is kept", 1, 2**40, default=86_400)
+    "series": closed({
+        "step_seconds": STEP_SECONDS,
+        "steps": array(closed({
+            "at": instant("where the step begins; whole since 1970"), "total": integer("", 1),
+            "dead": integer("gave up", 0), "skipped": integer("", 0), "lateness_ms": QUANTILES}),
+            "those without anything are left out", most=1500)}),
+}, ["schedule_id", "schedule_name", "target_command", "series"])
+WINDOW = {
+    "window_seconds": integer("how long a time; within the history that is kept", 1, 2**40, default=86_400),
+    "to": wanted_instant("where it ends; now where it is left out"),
+    "step_seconds": STEP_SECONDS | {"description": "the same for each step of so long; at most 1500 of them"},
+}
+FORECAST = closed({
+    "from": instant("where the first step begins; whole since 1970"), "to": instant("exclusive"),
+    "step_seconds": STEP_SECONDS,
+    "complete": boolean("with the pages before it, all schedules are counted as a whole"),
+    "schedules": integer("that were looked at, whatever their state", 0),
+    "expanded": integer("of these, the ones whose fires were counted", 0),
+    "unforeseen": integer("those that messages drive", 0),
+    "cut": integer("those of which only the first fires were counted", 0),
+    "fires": integer("in all steps", 0),
+    "steps": array(closed({"at": instant(), "fires": integer("", 1)}), "those without fires are left out", most=1500),
+})
+AHEAD = {
+    "window_seconds": integer("how far ahead", 1, 604_800, default=86_400),
+    "step_seconds": STEP_SECONDS | {"description": "a minute where it is left out, or as many as give 1500 steps"},
+    "limit": integer("schedules that are looked at, at most", 1, 10_000, default=1000),
+    "cursor": string("a next_cursor of a forecast, whose time and steps hold", most=128)}
+TIMELINE_ENTRY = {"oneOf": [
+    closed({"at": instant("the occurrence"), "kind": {"const": "execution"}, "execution": ref("execution")}),
+    closed({"at": instant("the occurrence"), "kind": {"const": "waiting"}, "due_at": instant(),
+            "execution_id": identifier("that it will have"), "trigger": choice(*TRIGGERS)},
+           text="due, and without a place among those that may be open"),
+    closed({"at": instant("the occurrence"), "kind": {"const": "fire"}, "due_at": instant()}, text="to come")]}
+TIMELINE = closed({
+    "schedule_id": identifier(), "schedule_name": NAME, "state": choice("active", "paused", "exhausted", "invalid"),
+    "now": instant(), "entries": array(TIMELINE_ENTRY, "in the order of their occurrences"),
+})
 
 BACKFILL = closed({
     "schedule_id": identifier(), "from": instant(), "to": instant(), "count": integer("executions that it made", 0),
@@ -133,10 +170,16 @@ COMMANDS = {
     "schedule.explain": (
         request(REFERENCE | {"at": wanted_instant("the moment to explain")}, ["at"], **EITHER),
         {"warnings": WARNINGS, "explanation": EXPLANATION}, ["warnings"]),
-    "schedule.stats": (request(REFERENCE | {"window_seconds": WINDOW}, **EITHER), {"stats": STATS}, []),
+    "schedule.stats": (request(REFERENCE | WINDOW, **EITHER), {"stats": STATS}, []),
+    "schedule.timeline": (
+        request(REFERENCE | {"past": integer("executions at most", 1, 500, default=20),
+                             "coming": integer("fires at most", 0, 500, default=20)}, **EITHER),
+        {"timeline": TIMELINE, "next_cursor": string("where execution.list goes on, into the past")}, ["next_cursor"]),
+    "schedule.forecast": (
+        request(AHEAD), {"forecast": FORECAST, "next_cursor": string("where the next page begins")}, ["next_cursor"]),
     "execution.stats": (
         request({"schedule_id": named_id("of one schedule"), "schedule_name": NAME,
-                 "target_command": string("of schedules with this target"), "window_seconds": WINDOW}),
+                 "target_command": string("of schedules with this target")} | WINDOW),
         {"stats": STATS}, []),
     "execution.cancel": (request(EXECUTION_ID, ["id"], options=UNVERSIONED), {"execution": ref("execution")}, []),
     "execution.retry": (
@@ -159,6 +202,9 @@ COMMANDS = {
         request(EXECUTION_ID | {"force": FORCE}, ["id"], options=UNVERSIONED),
         {"execution": ref("execution"), "waiting": WAITING, "in_flight": IN_FLIGHT},
         ["execution", "waiting", "in_flight"]),
+    "admin.system.forecast": (
+        request({"namespace": NAMESPACE | {"description": "whose; everybody's where it is left out"}} | AHEAD),
+        {"forecast": FORECAST, "next_cursor": string("where the next page begins")}, ["next_cursor"]),
     "admin.system.members": (request({}), {"members": array(MEMBER)}, []),
     "admin.system.drain": (
         request({"instance": string("its id or name; the one that answers where it is left out", most=256)},

@@ -12,7 +12,7 @@ BASE = "/api/v1"
 ID = {"description": "its id, or its name", "type": "string", "minLength": 1, "maxLength": 128}
 JSON = "application/json"
 # Of the query what is no text, by its name.
-TYPED = {"limit", "count", "window_seconds", "if_version", "full", "dry_run", "force", "catch_up"}
+TYPED = {"limit", "count", "window_seconds", "step_seconds", "past", "coming", "if_version", "full", "dry_run", "force", "catch_up"}
 SCHEDULE, EXECUTION = f"{BASE}/schedules/{{id}}", f"{BASE}/executions/{{id}}"
 
 # (method, path, command, members that the path says)
@@ -34,6 +34,7 @@ ROUTES = [
     ("get", f"{SCHEDULE}/preview", "schedule.preview", ("id", "name")),
     ("get", f"{SCHEDULE}/explain", "schedule.explain", ("id", "name")),
     ("get", f"{SCHEDULE}/stats", "schedule.stats", ("id", "name")),
+    ("get", f"{SCHEDULE}/timeline", "schedule.timeline", ("id", "name")),
     ("get", f"{SCHEDULE}/executions", "execution.list", ("schedule_id", "schedule_name")),
     ("get", f"{BASE}/executions", "execution.list", ()),
     ("get", f"{BASE}/executions/running", "execution.list", ("status",)),
@@ -42,6 +43,7 @@ ROUTES = [
     ("get", EXECUTION, "execution.get", ("id",)),
     ("post", f"{EXECUTION}/cancel", "execution.cancel", ("id",)),
     ("post", f"{EXECUTION}/retry", "execution.retry", ("id",)),
+    ("get", f"{BASE}/forecast", "schedule.forecast", ()),
     ("get", f"{BASE}/targets", "target.list", ()),
     ("get", f"{BASE}/audit", "audit.list", ()),
     ("get", f"{BASE}/calendars", "calendar.list", ()),

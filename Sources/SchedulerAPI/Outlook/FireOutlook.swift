@@ -187,12 +187,13 @@ extension FireOutlook {
     }
 
     /// Those that claims know.
-    private static func freezes(at now: Instant, on connection: PostgresConnection) async throws -> [Freeze] {
-        try await FreezeTable.current(endingAfter: now.adding(milliseconds: -FreezeBoard.memory), on: connection)
+    static func freezes(at now: Instant, on runner: some StatementRunner) async throws -> [Freeze] {
+        try await FreezeTable.current(endingAfter: now.adding(milliseconds: -FreezeBoard.memory), on: runner)
     }
 
+    /// What a schedule fires from where its timer stands.
     /// - Parameter turn: before it nothing fires; nil where it is decided anew.
-    private static func fires(
+    static func fires(
         of schedule: Schedule, _ timer: Timer, by compiler: ScheduleCompiler, under freezes: [Freeze], turn: Instant?,
         at now: Instant
     ) -> ForeseenFires {

@@ -81,6 +81,12 @@ package struct Placement: Sendable {
     package func under(_ freezes: [FrozenTime], floor: Instant = .earliest) -> Placement {
         Placement(self, freezes: freezes, floor: floor)
     }
+
+    /// Whether each occurrence from one on fires at its own moment, whatever it is.
+    package func isFree(from occurrence: Instant) -> Bool {
+        shift == nil && keeping == nil && opening == nil && floor <= occurrence
+            && freezes.allSatisfy { $0.until <= occurrence }
+    }
 }
 
 // MARK: - One occurrence
