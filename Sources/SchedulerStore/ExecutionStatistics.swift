@@ -44,6 +44,8 @@ package struct ExecutionStatistics: Sendable {
     package private(set) var triggers: [(trigger: String, count: Int64)] = []
     /// From the due time to the publish, of what was delivered or succeeded; nil where nothing was.
     package private(set) var lateness: Quantiles?
+    /// From the due time to when it would have been published, of what was in shadow; nil where nothing was.
+    package private(set) var shadowLateness: Quantiles?
     /// From the publish to the end, of tracked executions that succeeded or died; nil where there is none.
     package private(set) var duration: Quantiles?
 
@@ -107,6 +109,7 @@ package struct ExecutionStatistics: Sendable {
         default:
             lateness = try Self.quantiles(row, 4)
             duration = try Self.quantiles(row, 5)
+            shadowLateness = try Self.quantiles(row, 6)
         }
     }
 
@@ -213,7 +216,9 @@ extension ExecutionStatistics {
         CASE WHEN finished_at IS NOT NULL AND state IN ('delivered', 'succeeded')
             THEN (extract(epoch FROM fired_at - due_at) * 1000)::bigint END AS late,
         CASE WHEN tracked AND state IN ('succeeded', 'dead')
-            THEN (extract(epoch FROM finished_at - fired_at) * 1000)::bigint END AS lasted
+            THEN (extract(epoch FROM finished_at - fired_at) * 1000)::bigint END AS lasted,
+        CASE WHEN state = 'skipped' AND reason = 'shadow'
+            THEN (extract(epoch FROM fired_at - due_at) * 1000)::bigint END AS shadowed
         """
 
     private static func quantiles(_ column: String) -> String {
@@ -224,10 +229,13 @@ extension ExecutionStatistics {
     private static func aggregate(_ rows: String) -> String {
         """
         WITH e AS MATERIALIZED (SELECT e.* FROM \(rows))
-        SELECT 'outcome', outcome, reason, sum(range_count)::bigint, NULL::bigint[], NULL::bigint[]
+        SELECT 'outcome', outcome, reason, sum(range_count)::bigint, NULL::bigint[], NULL::bigint[],
+            NULL::bigint[]
         FROM e GROUP BY outcome, reason
-        UNION ALL SELECT 'trigger', trigger, NULL, sum(range_count)::bigint, NULL, NULL FROM e GROUP BY trigger
-        UNION ALL SELECT 'all', NULL, NULL, 0, \(quantiles("late")), \(quantiles("lasted")) FROM e
+        UNION ALL SELECT 'trigger', trigger, NULL, sum(range_count)::bigint, NULL, NULL, NULL FROM e
+        GROUP BY trigger
+        UNION ALL SELECT 'all', NULL, NULL, 0, \(quantiles("late")), \(quantiles("lasted")), \(quantiles("shadowed"))
+        FROM e
         """
     }
 }

@@ -9,7 +9,8 @@ package enum Schema {
 
     /// Applies what is missing, and grants the roles what they may do on the tables as they are then.
     /// - Returns: the versions it applied, and what it could not grant, a sentence each.
-    package static func update(_ migrator: Migrator) async throws(MigrationError) -> (applied: [Int], denied: [String]) {
+    package static func update(_ migrator: Migrator) async throws(MigrationError) -> (applied: [Int], denied: [String])
+    {
         (try await migrator.up(), try await migrator.lines(of: grantRoles))
     }
 
@@ -59,6 +60,8 @@ package enum Schema {
             ("m0019_metrics.down.sql", text(PackageResources.m0019_metrics_down_sql)),
             ("m0020_traces.up.sql", text(PackageResources.m0020_traces_up_sql)),
             ("m0020_traces.down.sql", text(PackageResources.m0020_traces_down_sql)),
+            ("m0021_shadow.up.sql", text(PackageResources.m0021_shadow_up_sql)),
+            ("m0021_shadow.down.sql", text(PackageResources.m0021_shadow_down_sql)),
         ])
     }
 

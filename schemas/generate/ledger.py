@@ -40,6 +40,7 @@ STATS = closed({
     "success_rate": {"description": "null where nothing ended", "type": ["number", "null"]},
     "lateness_ms": QUANTILES | {"description": "from the due time to the publish"},
     "duration_ms": QUANTILES | {"description": "from the publish to the end, where it is tracked; else null"},
+    "shadow_lateness_ms": QUANTILES | {"description": "from the due time to when a shadow would have published; else null"},
 }, ["schedule_id", "schedule_name", "target_command"])
 WINDOW = integer("how far back; within the history that is kept", 1, 2**40, default=86_400)
 
