@@ -13,6 +13,12 @@ package struct Conversion: Sendable {
     mutating func note(_ text: String) {
         if !notes.contains(text) { notes.append(text) }
     }
+
+    /// Has them all in shadow, to run beside the scheduler that they come from.
+    package mutating func putInShadow() {
+        guard let isShadow = FieldValue.bool(true) else { return }
+        for index in schedules.indices { schedules[index].fields.append(("shadow", isShadow)) }
+    }
 }
 
 /// One definition made of a line or a document of another scheduler's file.

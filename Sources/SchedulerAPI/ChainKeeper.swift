@@ -127,8 +127,10 @@ struct ChainKeeper: Sendable {
     ) async throws -> Change {
         guard let timer = try await TimerTable.lock(turn.follower, in: transaction),
             let schedule = try await ScheduleTable.hold(turn.follower, in: transaction),
-            try await ChainTable.take(turn, in: transaction), let rule = schedule.definition.after
+            let taken = try await ChainTable.take(turn, in: transaction), let rule = schedule.definition.after
         else { return Change() }
+        // Between the end and its turn the follower has left the shadow.
+        if taken.isShadow, !schedule.definition.isShadow { return Change() }
         if rule.join == .all, try await !ChainTable.arrive(turn, in: transaction) { return Change() }
         var held = HeldSchedule(schedule, timer)
         let reason: SkipReason

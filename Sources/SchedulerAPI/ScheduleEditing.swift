@@ -59,7 +59,9 @@ extension ScheduleDefinitions {
         try await move(&held, from: old, origin.now, in: transaction)
         held.timer.fireSequence += 1
         held.change.recalled = try await RecallTable.mark(held.schedule.id, in: transaction)
-        if definition.concurrencyKey != old.definition.concurrencyKey || definition.target != old.definition.target {
+        if definition.concurrencyKey != old.definition.concurrencyKey || definition.target != old.definition.target
+            || definition.isShadow != old.definition.isShadow
+        {
             let limits = context.session.compiler.compile(held.schedule).limits
             held.change.write(ConcurrencyTable.rename(limits.names, of: held.schedule.id))
             held.change.frees = true

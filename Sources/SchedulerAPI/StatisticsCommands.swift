@@ -133,6 +133,7 @@ extension JSONWriter {
         if let rate = found.successRate { member("success_rate", rate) } else { nullMember("success_rate") }
         quantiles("lateness_ms", found.lateness)
         quantiles("duration_ms", found.duration)
+        quantiles("shadow_lateness_ms", found.shadowLateness)
     }
 
     fileprivate mutating func series(_ steps: [ExecutionStatistics.Step], _ seconds: Int64) {

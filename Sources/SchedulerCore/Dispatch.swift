@@ -26,6 +26,8 @@ package enum DispatchOutcome: Hashable, Sendable {
     case notSent
     /// It was not sent again, because it may not be.
     case withheld
+    /// It was due, and its schedule is in shadow: nothing was sent.
+    case shadowed
 
     /// Whether a copy may be with the target though nobody says so.
     package var mayHaveArrived: Bool { self == .timedOut || self == .connectionLost }
@@ -34,7 +36,9 @@ package enum DispatchOutcome: Hashable, Sendable {
     fileprivate var isRefusal: Bool {
         switch self {
         case .refused, .notPermitted, .answeredByService, .answeredByStream: true
-        case .acknowledged, .flushed, .answered, .noResponders, .timedOut, .connectionLost, .notSent, .withheld: false
+        case .acknowledged, .flushed, .answered, .noResponders, .timedOut, .connectionLost, .notSent, .withheld,
+            .shadowed:
+            false
         }
     }
 }
@@ -103,6 +107,7 @@ package struct DispatchDecision: Sendable {
         case .timedOut: return rule.waitsForSilent ? .silent : .ended(.unanswered)
         case .connectionLost, .notSent: return .unsent
         case .withheld: return .ended(.uncertain)
+        case .shadowed: return .ended(.shadowed)
         }
     }
 

@@ -27,6 +27,8 @@ package enum DispatchEnd: Hashable, Sendable {
     case unanswered
     /// Nobody can know whether the target has it, and it may not be sent again.
     case uncertain
+    /// Its time had come, and nothing was sent: its schedule is in shadow.
+    case shadowed
 
     /// The reason and the outcome of ``uncertain``.
     package static let uncertainWord = "uncertain"
@@ -47,6 +49,7 @@ package enum DispatchEnd: Hashable, Sendable {
         case .refused(let failure): [.refused(failure)]
         case .unanswered: [.unanswered]
         case .uncertain: [.uncertain]
+        case .shadowed: [.shadowed]
         }
     }
 }

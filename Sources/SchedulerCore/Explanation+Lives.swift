@@ -15,6 +15,15 @@ extension Explanation {
                 + "before it.")
     }
 
+    /// What came to its time and was not published.
+    mutating func tellShadow(_ row: Execution) {
+        let late = Self.lateness(of: row) >= Self.late ? ", \(Self.seconds(Self.lateness(of: row))) late" : ""
+        let fired =
+            row.firedAt.map { " It would have been fired at \($0.rfc3339)\(late), as execution \(row.id)." } ?? ""
+        say("It was skipped (shadow): the schedule was in shadow, in which nothing is published.\(fired)")
+        if row.missedCount > 0 { say("It stands for \(row.missedCount) more that were missed before it.") }
+    }
+
     mutating func tellClaim(_ row: Execution, _ facts: ExplanationFacts) {
         guard row.attempt <= 1 else {
             return say("Attempt \(row.attempt) of execution \(row.id) is on its way to its target.")

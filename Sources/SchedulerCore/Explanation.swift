@@ -250,6 +250,7 @@ extension Explanation {
                     + "\(row.scheduledFor.rfc3339).")
         }
         let reason = row.reason.flatMap { SkipReason(rawValue: $0) }
+        if reason == .shadow { return tellShadow(row) }
         say("It was skipped (\(row.reason ?? "for no reason that is known")): \(Self.words(for: reason, facts)).")
     }
 
@@ -274,6 +275,7 @@ extension Explanation {
         case .overlap:
             return
                 "as many executions were open, or waited, as max_in_flight allows, and overlap_policy let it not wait"
+        case .shadow: return "the schedule was in shadow, in which nothing is published"
         case nil: return "see its row"
         }
     }

@@ -114,4 +114,6 @@ package enum SkipReason: String, Sendable, CaseIterable {
     case window
     /// As many executions were open as there may be, and as many waited.
     case overlap
+    /// Its time had come, and its schedule is in shadow.
+    case shadow
 }

@@ -188,6 +188,8 @@ package struct ScheduleDefinition: Hashable, Sendable {
     package var tags: [String] = []
     package var metadata: [UserHeader] = []
     package var deleteWhenExhausted = false
+    /// Everything but the publish: its executions come to their time, and are told as skipped.
+    package var isShadow = false
 
     package init(name: ScheduleName, timing: Timing, target: TargetSubject) {
         self.name = name

@@ -12,9 +12,10 @@ package enum ChainTable {
         FROM unnest($2::uuid[], $3::uuid[], $4::text[]) AS u (id, schedule_id, state)
         JOIN scheduler.links l ON l.upstream = u.schedule_id
             AND (l.condition = 'completed' OR l.condition = CASE u.state WHEN 'dead' THEN 'failed'
-                WHEN 'delivered' THEN 'succeeded' WHEN 'succeeded' THEN 'succeeded' END)
+                WHEN 'delivered' THEN 'succeeded' WHEN 'succeeded' THEN 'succeeded' WHEN 'skipped' THEN 'succeeded' END)
         JOIN scheduler.executions e ON e.id = u.id AND e.state = u.state AND e.finished_at = $1
-        WHERE u.state <> 'skipped'
+        WHERE u.state <> 'skipped' OR (e.reason = 'shadow'
+            AND (SELECT s.shadow FROM scheduler.schedules s WHERE s.id = l.downstream))
         ON CONFLICT DO NOTHING
         """, types: [.timestamptz, .uuidArray, .uuidArray, .textArray])
 
@@ -32,7 +33,8 @@ package enum ChainTable {
     }
 
     /// Tells the followers of those that ended; comes after the writes that end them, with the same instant: what was
-    /// ended by another transaction was told by that one.
+    /// ended by another transaction was told by that one. A shadow's end is told to followers in shadow alone, as a
+    /// success.
     package static func tell(_ ends: [End], at now: Instant) -> Call {
         tellStatement(
             .instant(now), .uuids(ends, \.execution.uuid), .uuids(ends, \.schedule.uuid),
@@ -66,12 +68,24 @@ package enum ChainTable {
     }
 
     static let takeStatement = Statement(
-        "chains_take", "DELETE FROM scheduler.ended_upstreams WHERE execution_id = $1 AND downstream = $2",
-        types: [.uuid, .uuid])
+        "chains_take",
+        """
+        DELETE FROM scheduler.ended_upstreams u WHERE u.execution_id = $1 AND u.downstream = $2
+        RETURNING EXISTS (SELECT FROM scheduler.executions e
+            WHERE e.id = $1 AND e.state = 'skipped' AND e.reason = 'shadow')
+        """, types: [.uuid, .uuid])
 
-    /// Takes a turn, once. - Returns: false where somebody else has taken it.
-    package static func take(_ turn: Turn, in transaction: PostgresTransaction) async throws -> Bool {
-        try await transaction.query(takeStatement, [.id(turn.upstream), .id(turn.follower)]).affected == 1
+    /// A turn that was taken.
+    package struct Taken: Hashable, Sendable {
+        /// What ended was in shadow: nothing was run that anything could follow, but in shadow too.
+        package let isShadow: Bool
+    }
+
+    /// Takes a turn, once. - Returns: nil where somebody else has taken it.
+    package static func take(_ turn: Turn, in transaction: PostgresTransaction) async throws -> Taken? {
+        try await transaction.query(takeStatement, [.id(turn.upstream), .id(turn.follower)]).first.map {
+            Taken(isShadow: try $0.bool(0))
+        }
     }
 
     static let putOffStatement = Statement(

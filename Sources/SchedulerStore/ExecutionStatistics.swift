@@ -55,6 +55,8 @@ package struct ExecutionStatistics: Sendable {
     package private(set) var triggers: [(trigger: String, count: Int64)] = []
     /// From the due time to the publish, of what was delivered or succeeded; nil where nothing was.
     package private(set) var lateness: Quantiles?
+    /// From the due time to when it would have been published, of what was in shadow; nil where nothing was.
+    package private(set) var shadowLateness: Quantiles?
     /// From the publish to the end, of tracked executions that succeeded or died; nil where there is none.
     package private(set) var duration: Quantiles?
     /// In the order of time; those without anything are missing. The first may have begun before the counts do.
@@ -114,7 +116,7 @@ package struct ExecutionStatistics: Sendable {
     }
 
     private mutating func add(_ row: PostgresRow, _ steps: inout [Instant: Step]) throws {
-        if let at = try row.instantOrNil(6) {
+        if let at = try row.instantOrNil(7) {
             var step = steps[at] ?? Step(from: at)
             if row.isNull(1) {
                 step.lateness = try Self.quantiles(row, 4)
@@ -134,6 +136,7 @@ package struct ExecutionStatistics: Sendable {
         default:
             lateness = try Self.quantiles(row, 4)
             duration = try Self.quantiles(row, 5)
+            shadowLateness = try Self.quantiles(row, 6)
         }
     }
 
@@ -239,7 +242,9 @@ extension ExecutionStatistics {
         CASE WHEN finished_at IS NOT NULL AND state IN ('delivered', 'succeeded')
             THEN (extract(epoch FROM fired_at - due_at) * 1000)::bigint END AS late,
         CASE WHEN tracked AND state IN ('succeeded', 'dead')
-            THEN (extract(epoch FROM finished_at - fired_at) * 1000)::bigint END AS lasted, scheduled_for
+            THEN (extract(epoch FROM finished_at - fired_at) * 1000)::bigint END AS lasted,
+        CASE WHEN state = 'skipped' AND reason = 'shadow'
+            THEN (extract(epoch FROM fired_at - due_at) * 1000)::bigint END AS shadowed, scheduled_for
         """
 
     private static func quantiles(_ column: String) -> String {
@@ -252,14 +257,17 @@ extension ExecutionStatistics {
         let at = "date_bin(make_interval(secs => \(step)), scheduled_for, to_timestamp(0))"
         return """
             WITH e AS MATERIALIZED (SELECT e.* FROM \(rows))
-            SELECT 'outcome', outcome, reason, sum(range_count)::bigint, NULL::bigint[], NULL::bigint[], NULL::timestamptz
+            SELECT 'outcome', outcome, reason, sum(range_count)::bigint, NULL::bigint[], NULL::bigint[], NULL::bigint[],
+                NULL::timestamptz
             FROM e GROUP BY outcome, reason
-            UNION ALL SELECT 'trigger', trigger, NULL, sum(range_count)::bigint, NULL, NULL, NULL FROM e GROUP BY trigger
-            UNION ALL SELECT 'all', NULL, NULL, 0, \(quantiles("late")), \(quantiles("lasted")), NULL FROM e
-            UNION ALL SELECT 'step', outcome, NULL, sum(range_count)::bigint, NULL, NULL, \(at)
-            FROM e WHERE \(step) IS NOT NULL GROUP BY outcome, 7
-            UNION ALL SELECT 'step', NULL, NULL, 0, \(quantiles("late")), NULL, \(at)
-            FROM e WHERE \(step) IS NOT NULL GROUP BY 7
+            UNION ALL SELECT 'trigger', trigger, NULL, sum(range_count)::bigint, NULL, NULL, NULL, NULL
+            FROM e GROUP BY trigger
+            UNION ALL SELECT 'all', NULL, NULL, 0, \(quantiles("late")), \(quantiles("lasted")),
+                \(quantiles("shadowed")), NULL FROM e
+            UNION ALL SELECT 'step', outcome, NULL, sum(range_count)::bigint, NULL, NULL, NULL, \(at)
+            FROM e WHERE \(step) IS NOT NULL GROUP BY outcome, 8
+            UNION ALL SELECT 'step', NULL, NULL, 0, \(quantiles("late")), NULL, NULL, \(at)
+            FROM e WHERE \(step) IS NOT NULL GROUP BY 8
             """
     }
 }

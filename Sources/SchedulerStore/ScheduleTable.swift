@@ -18,7 +18,7 @@ package enum ScheduleTable {
             "pause_after_failures", "priority", "tags", "metadata", "delete_when_exhausted", "created_at", "created_by",
             "updated_at", "updated_by", "ended_at", "rrule", "only_on", "not_on", "day_shift", "windows", "outside",
             "paused_until", "payload_template", "after",
-        ] + eventColumns + ["concurrency_key"]
+        ] + eventColumns + ["concurrency_key", "shadow"]
     private static let eventColumns = [
         "event_subject", "event_stream", "delay_ms", "debounce_ms", "max_rate_per_second", "absence_ms",
     ]
@@ -49,7 +49,9 @@ package enum ScheduleTable {
             .text(definition.timing.rrule),
         ] + ConstraintText.values(of: definition.timing.constraint) + [
             .instant(schedule.pausedUntil), .bool(definition.payloadTemplate), FollowText.value(of: definition.after),
-        ] + EventColumns.values(of: definition.timing.event) + [.text(definition.concurrencyKey)]
+        ] + EventColumns.values(of: definition.timing.event) + [
+            .text(definition.concurrencyKey), .bool(definition.isShadow),
+        ]
     }
 
     private static func timingValues(_ timing: Timing, anchor: Instant) -> [PostgresValue] {
@@ -268,6 +270,7 @@ package enum ScheduleTable {
         definition.payloadTemplate = try row.bool(56)
         definition.after = try FollowText.rule(of: row, 57)
         definition.concurrencyKey = try row.textOrNil(64)
+        definition.isShadow = try row.bool(65)
     }
 }
 

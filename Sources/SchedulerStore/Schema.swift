@@ -70,6 +70,8 @@ package enum Schema {
             ("m0019_metrics.down.sql", text(PackageResources.m0019_metrics_down_sql)),
             ("m0020_traces.up.sql", text(PackageResources.m0020_traces_up_sql)),
             ("m0020_traces.down.sql", text(PackageResources.m0020_traces_down_sql)),
+            ("m0021_shadow.up.sql", text(PackageResources.m0021_shadow_up_sql)),
+            ("m0021_shadow.down.sql", text(PackageResources.m0021_shadow_down_sql)),
         ])
     }
 

@@ -28,7 +28,7 @@ package struct DefinitionReader {
             "misfire_policy",
             "misfire_grace_seconds", "catchup_window_seconds", "catchup_limit", "max_retries", "retry_delay_seconds",
             "retry_max_delay_seconds", "retry_max_age_seconds", "pause_after_failures", "after", "priority", "tags",
-            "metadata", "delete_when_exhausted",
+            "metadata", "delete_when_exhausted", "shadow",
         ] + constraintFields + eventFields
 
     var body: BodyReader
@@ -301,6 +301,7 @@ extension DefinitionReader {
             $0.bool("delete_when_exhausted")
         }
         set("payload_template", &definition.payloadTemplate, default: false) { $0.bool("payload_template") }
+        set("shadow", &definition.isShadow, default: false) { $0.bool("shadow") }
         set("after", &definition.after, default: nil) { $0.followRule("after") }
         readMisfire(&definition.misfire)
         readTracking(&definition)

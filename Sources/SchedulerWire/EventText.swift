@@ -21,11 +21,7 @@ package struct EventText: Sendable {
 extension EventText {
     /// What became of an execution. The id is a hash of the execution, the attempt and the state.
     package init(_ event: ExecutionEvent, source: String) {
-        if event.state == .skipped {
-            self.init(event, status: event.state.rawValue, .executionSkipped, .skipped, source: source)
-        } else {
-            self.init(event, tell: LifeTell(event.state), source: source)
-        }
+        self.init(event, tell: LifeTell(event.state), source: source)
     }
 
     /// What happened to an execution, whatever it has become of it since.
@@ -131,12 +127,13 @@ extension LifeTell {
     /// What tells that an execution came to a state.
     fileprivate init(_ state: ExecutionState) {
         switch state {
-        case .claimed, .delivered, .skipped: self = .delivered
+        case .claimed, .delivered: self = .delivered
         case .running: self = .running
         case .retryWait: self = .retrying
         case .succeeded: self = .succeeded
         case .dead: self = .dead
         case .cancelled: self = .cancelled
+        case .skipped: self = .skipped
         }
     }
 }
@@ -152,6 +149,7 @@ extension EventType {
         case .retrying: self = .executionRetrying
         case .cancelled: self = .executionCancelled
         case .dead: self = .executionDead
+        case .skipped: self = .executionSkipped
         }
     }
 }
@@ -167,6 +165,7 @@ extension EventStep {
         case .retrying: self = .retrying
         case .cancelled: self = .cancelled
         case .dead: self = .dead
+        case .skipped: self = .skipped
         }
     }
 }

@@ -121,6 +121,7 @@ extension JSONWriter {
         }
         member("metadata", pairs: definition.metadata)
         member("delete_when_exhausted", definition.deleteWhenExhausted)
+        member("shadow", definition.isShadow)
     }
 
     private mutating func timing(_ timing: Timing) {

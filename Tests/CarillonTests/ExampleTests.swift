@@ -8,7 +8,9 @@ import Testing
 @Suite struct ExampleTests {
     @Test(
         .timeLimit(.minutes(1)),
-        arguments: ["shell/schedules.sh", "shell/files.sh", "python/schedules.py", "python/worker.py"])
+        arguments: [
+            "shell/schedules.sh", "shell/files.sh", "shell/moving.sh", "python/schedules.py", "python/worker.py",
+        ])
     func anExampleRunsToItsEnd(path: String) async throws {
         let folder = try Filesystem.makeTemporaryFolder()
         defer { Filesystem.remove(folder) }

@@ -17,7 +17,7 @@ extension Integration {
             #"{"name":"absent","schedule_type":"absence","event_subject":"demo.js.alive.>","event_stream":"DEMO","absence_seconds":86400}"#,
             #"{"name":"strict","schedule_type":"absence","event_subject":"demo.trip.alive","absence_seconds":86400.5,"cron_expression":"0 6 * * *","timezone":"Europe/Paris","target_command":"demo.trip.alarm","delivery":"core"}"#,
             #"{"name":"report","schedule_type":"interval","interval_seconds":86400,"target_command":"demo.trip.report","delivery":"core","guarantee":"at_most_once","completion":"report","start_timeout_seconds":2.5,"run_timeout_seconds":60.25,"heartbeat_timeout_seconds":5,"overlap_policy":"buffer","max_in_flight":3,"max_retries":7,"retry_delay_seconds":0.5,"retry_max_delay_seconds":90,"retry_max_age_seconds":3600,"pause_after_failures":4}"#,
-            #"{"name":"reply","schedule_type":"interval","interval_seconds":86400,"target_command":"demo.trip.reply","delivery":"request","completion":"reply","run_timeout_seconds":12,"overlap_policy":"cancel_previous"}"#,
+            #"{"name":"reply","schedule_type":"interval","interval_seconds":86400,"target_command":"demo.trip.reply","delivery":"request","completion":"reply","run_timeout_seconds":12,"overlap_policy":"cancel_previous","shadow":true}"#,
         ]
 
         /// The definition's members as a schedule shows them, against what was said.

@@ -28,7 +28,7 @@ extension Integration {
             ("retry_delay_seconds", "0.5", "300"), ("retry_max_delay_seconds", "6.25", "3600"),
             ("retry_max_age_seconds", "7", "86400"), ("pause_after_failures", "2", nil), ("priority", "9", "5"),
             ("tags", #"["a:1","b"]"#, "[]"), ("metadata", #"{"k":"v"}"#, "{}"),
-            ("delete_when_exhausted", "true", "false"),
+            ("delete_when_exhausted", "true", "false"), ("shadow", "true", "false"),
         ]
         /// Fields of which this version has one value alone, and those that the types below say.
         private static let others: Set = [

@@ -106,7 +106,16 @@ import Testing
         #expect(DefinitionFileTests.check.problems(of: item) == [])
         let body = try JSONValue.parse(item.body)
         #expect(body["command_payload"]?["command"]?.string == "echo \"ü: #\" 'q' > /dev/null")
-        #expect(body["description"]?.string == "a \"comment\"")
+        #expect(body["description"]?.string == "a \"comment\"" && body["shadow"] == nil)
+    }
+
+    @Test func inShadowAllOfThemAre() throws {
+        var conversion = Self.converted("0 3 * * * a\n0 4 * * * b\n")
+        conversion.putInShadow()
+        var file = DefinitionFile(DefinitionFile.Reading(namespace: try Namespace("ops")))
+        file.read(conversion.yaml(from: "crontab"), file: "made.yaml")
+        #expect(file.problems == [] && file.items.flatMap { DefinitionFileTests.check.problems(of: $0) } == [])
+        #expect(try file.items.map { try JSONValue.parse($0.body)["shadow"]?.bool } == [true, true])
     }
 }
 

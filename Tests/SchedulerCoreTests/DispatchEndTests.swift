@@ -29,7 +29,7 @@ import Testing
         (.refused(failure), .retryWait, [.failed, .retrying], "failed"),
         (.refused(fatal), .dead, [.failed, .dead], "failed"),
         (.unanswered, .retryWait, [.timedOut, .retrying], "timed_out"),
-        (.uncertain, .dead, [.dead], "uncertain"),
+        (.uncertain, .dead, [.dead], "uncertain"), (.shadowed, .skipped, [.skipped], nil),
     ]
 
     @Test("Where the reply is the outcome: delivered and its outcome are one change", arguments: ends)

@@ -51,7 +51,7 @@ private func definition(_ text: String, onto current: ScheduleDefinition? = nil)
             "overlap_policy":"buffer_one","max_in_flight":3,"misfire_policy":"fire_all","misfire_grace_seconds":0,
             "catchup_window_seconds":60,"catchup_limit":7,"max_retries":0,"retry_delay_seconds":0.5,
             "retry_max_delay_seconds":6,"retry_max_age_seconds":7,"pause_after_failures":2,"priority":9,
-            "tags":["a:1","b","a:1"],"metadata":{"k":"v"},"delete_when_exhausted":true}
+            "tags":["a:1","b","a:1"],"metadata":{"k":"v"},"delete_when_exhausted":true,"shadow":true}
             """#)
         #expect(read.name.description == "n.1" && read.description == "d" && read.target.description == "demo.b")
         #expect(read.timing.cronExpression == "*/5 * * * * *" && read.timing.timezone == "Europe/Vienna")
@@ -68,7 +68,7 @@ private func definition(_ text: String, onto current: ScheduleDefinition? = nil)
                     policy: .fireAll, graceMilliseconds: 0, catchupWindowMilliseconds: 60_000, catchupLimit: 7))
         #expect(read.retry == RetryRule(maxRetries: 0, delaySeconds: 0.5, maxDelaySeconds: 6, maxAgeSeconds: 7))
         #expect(read.pauseAfterFailures == 2 && read.priority == 9 && read.tags == ["a:1", "b"])
-        #expect(read.metadata == [UserHeader(name: "k", value: "v")] && read.deleteWhenExhausted)
+        #expect(read.metadata == [UserHeader(name: "k", value: "v")] && read.deleteWhenExhausted && read.isShadow)
     }
 
     /// A field, values of a wrong type, and values out of its bounds.
@@ -82,7 +82,8 @@ private func definition(_ text: String, onto current: ScheduleDefinition? = nil)
         ("target_command", ["1", "[]"], [#""""#, #""a.*""#, #""a\r\nb""#, #""a..b""#]),
         ("delivery", ["1"], [#""carrier_pigeon""#]), ("guarantee", ["1"], [#""exactly_once""#]),
         ("completion", ["1"], [#""soon""#]), ("priority", [#""5""#, "1.5"], ["-1", "10"]),
-        ("delete_when_exhausted", ["1", #""true""#], []), ("command_headers", ["[]", "1"], []),
+        ("delete_when_exhausted", ["1", #""true""#], []), ("shadow", ["0", #""yes""#], []),
+        ("command_headers", ["[]", "1"], []),
         ("metadata", ["[]", "1"], []), ("tags", ["{}", "1"], []),
         ("misfire_policy", ["1"], [#""fire""#]), ("misfire_grace_seconds", [#""1""#], ["-1", "1e12"]),
         ("catchup_window_seconds", ["[]"], ["-1"]), ("catchup_limit", ["1.5"], ["-1", "1001"]),

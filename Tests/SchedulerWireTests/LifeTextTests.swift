@@ -27,7 +27,9 @@ import Testing
 
     @Test("Each event has its type and its own id, and those of one attempt sort as they happened")
     func events() throws {
-        let order: [LifeTell] = [.delivered, .running, .failed, .timedOut, .retrying, .cancelled, .succeeded, .dead]
+        let order: [LifeTell] = [
+            .skipped, .delivered, .running, .failed, .timedOut, .retrying, .cancelled, .succeeded, .dead,
+        ]
         let bodies = try order.map { try JSONValue.parse(told($0).body) }
         #expect(Set(order) == Set(LifeTell.allCases))
         #expect(bodies.map { $0["type"]?.string } == order.map { "io.carillon.execution.v1.\($0.rawValue)" })

@@ -114,6 +114,7 @@ FIELDS = {
     "tags": array(string(pattern="^[A-Za-z0-9:._-]{1,64}$"), most=32, default=[]),
     "metadata": PAIRS["metadata"],
     "delete_when_exhausted": boolean(default=False),
+    "shadow": boolean("everything but the publish: each of its executions is skipped/shadow", default=False),
 }
 
 # An absence may do without target_command: then its event is all.

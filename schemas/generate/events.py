@@ -8,7 +8,8 @@ REPORT_KINDS = ["started", "heartbeat", "succeeded", "failed"]
 
 EXECUTION_DATA = {
     "execution_id": identifier(), "schedule_id": identifier(), "schedule_name": NAME, "namespace": NAMESPACE,
-    "status": string(), "scheduled_for": instant(), "due_at": instant(), "fired_at": instant(),
+    "status": string(), "scheduled_for": instant(), "due_at": instant(),
+    "fired_at": instant("of a shadow: when it would have been"),
     "lateness_ms": integer("fired_at after due_at"), "attempt": integer("0 where nothing was sent", 0),
     "fence": integer("", 0), "trigger": choice(*TRIGGERS), "reason": string(),
     "outcome": string("uncertain where a copy may have been sent"),
@@ -107,7 +108,8 @@ EVENTS = {
     "execution.cancelled": execution(
         "Given up by a command, or with its schedule; reason says why.", "cancelled", ["reason"]),
     "execution.skipped": execution(
-        "Not fired; reason says why. A long run is one event: range_from to scheduled_for, count of them.", "skipped",
+        "Not fired; reason says why. A long run is one event: range_from to scheduled_for, count of them. With the reason "
+        "shadow it came to its time, fired_at, and was not published.", "skipped",
         ["reason"], reason=choice(*SKIP_REASONS), range_from=instant(), count=integer("", 2)),
     "system.started": system(
         "A process started and joined; told once a process, while member_joined is told for each time it joins."),

@@ -41,6 +41,7 @@ STATS = closed({
     "success_rate": {"description": "null where nothing ended", "type": ["number", "null"]},
     "lateness_ms": QUANTILES | {"description": "from the due time to the publish"},
     "duration_ms": QUANTILES | {"description": "from the publish to the end, where it is tracked; else null"},
+    "shadow_lateness_ms": QUANTILES | {"description": "from the due time to when a shadow would have published; else null"},
     "series": closed({
         "step_seconds": STEP_SECONDS,
         "steps": array(closed({

@@ -107,4 +107,4 @@ DAY = string("a day", pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$", format="date")
 TRIGGERS = ["cron", "interval", "once", "immediate", "rrule", "manual", "backfill", "catchup", "after", "event",
             "absence"]
 SKIP_REASONS = ["misfire", "paused", "deleted", "superseded", "coalesced", "catchup_cap", "target_revoked", "window",
-                "overlap"]
+                "overlap", "shadow"]

@@ -38,7 +38,7 @@ package enum EndCondition: String, Sendable, CaseIterable {
     case succeeded
     /// It gave up.
     case failed
-    /// It ended, whichever way; what was skipped was none.
+    /// It ended, whichever way; what was skipped was none. For followers in shadow a shadow's end is a success.
     case completed
 
     package func holds(for end: ExecutionState) -> Bool {

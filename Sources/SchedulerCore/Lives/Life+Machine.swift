@@ -21,6 +21,7 @@ extension Life {
             if isCancelling { return finished(.cancelled) }
             return ended(.timedOut, AttemptFailure(reason: "no reply came within the run time-out"), rule, now)
         case .uncertain: return try uncertain()
+        case .shadowed: return try shadowed()
         case .started(let fence): return try started(fence, rule, now)
         case .heartbeat(let fence): return try heartbeat(fence, rule, now)
         case .succeeded(let fence):
@@ -81,6 +82,18 @@ extension Life {
         life.reason = DispatchEnd.uncertainWord
         life.deadline = nil
         return LifeChange(life: life, tells: [.dead])
+    }
+
+    /// Of one that was sent before, a further attempt is given up: it cannot be told as never sent.
+    private func shadowed() throws(LifeRefusal) -> LifeChange {
+        guard state == .claimed else { throw .outOfPlace(state) }
+        if isCancelling { return finished(.cancelled) }
+        var life = self
+        life.reason = SkipReason.shadow.rawValue
+        guard attempt <= 1 else { return life.finished(.cancelled) }
+        life.state = .skipped
+        life.deadline = nil
+        return LifeChange(life: life, tells: [.skipped])
     }
 
     private func reopened(_ fence: Int64) throws(LifeRefusal) -> LifeChange {

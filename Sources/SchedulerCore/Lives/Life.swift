@@ -76,6 +76,8 @@ package enum LifeEvent: Hashable, Sendable {
     case unanswered
     /// Nobody can know whether the target has the attempt, and it may not be sent again.
     case uncertain
+    /// The attempt's time had come, and its schedule is in shadow: nobody has it.
+    case shadowed
     /// The worker's word; each carries the fence of the attempt that it is about.
     case started(fence: Int64)
     case heartbeat(fence: Int64)
@@ -106,7 +108,7 @@ package struct AttemptFailure: Hashable, Sendable {
 
 /// What a change is told as: the events of contract.md §5.
 package enum LifeTell: String, Sendable, CaseIterable {
-    case delivered, running, succeeded, failed, retrying, cancelled, dead
+    case delivered, running, succeeded, failed, retrying, cancelled, dead, skipped
     case timedOut = "timed_out"
 }
 

@@ -17,7 +17,7 @@ package struct ConcurrencyNames: Hashable, Sendable {
 }
 
 /// The limits that executions of a schedule share with others': of its `concurrency_key`, and of its target. None where
-/// completion is not tracked.
+/// completion is not tracked, and none of a shadow: nothing of it runs, and it takes nobody's place.
 package struct ConcurrencyLimits: Hashable, Sendable {
     /// How many places any limit may have.
     package static let range: ClosedRange<Int64> = 1...10_000
@@ -41,7 +41,7 @@ package struct ConcurrencyLimits: Hashable, Sendable {
 
     /// What a definition is bound by under an allow-list.
     package init(of definition: ScheduleDefinition, in namespace: Namespace, under rules: TargetRules) {
-        guard definition.completion != .none, definition.firesCommand else {
+        guard definition.completion != .none, definition.firesCommand, !definition.isShadow else {
             self.init()
             return
         }

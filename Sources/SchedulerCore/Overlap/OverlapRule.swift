@@ -11,6 +11,12 @@ package struct OverlapRule: Hashable, Sendable {
     /// How many wait at most under `buffer`.
     package static let mostBuffered = 100
 
+    /// What a definition says. Where nothing is tracked, or nothing runs as it is in shadow, nothing is bounded.
+    package init(_ definition: ScheduleDefinition) {
+        let isBounded = definition.completion != .none && !definition.isShadow
+        self.init(isBounded ? definition.overlapPolicy : .allow, places: Int(definition.maxInFlight))
+    }
+
     package init(_ policy: OverlapPolicy, places: Int) {
         self.policy = policy
         self.places = policy == .allow ? .max : max(1, places)

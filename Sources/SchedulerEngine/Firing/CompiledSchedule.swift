@@ -19,6 +19,8 @@ package final class CompiledSchedule: Sendable {
     package let limits: ConcurrencyLimits
     package let dispatch: DispatchRule
     package let priority: Int16
+    /// Everything but the publish.
+    package let isShadow: Bool
     /// As it is stored; what a fire carries is for ``payloads`` to say.
     package let payload: [UInt8]
     let payloads: CompiledPayload
@@ -51,8 +53,8 @@ package final class CompiledSchedule: Sendable {
         delivery = definition.delivery
         misfire = definition.misfire
         life = LifeRule(definition)
-        overlap = OverlapRule(
-            definition.completion == .none ? .allow : definition.overlapPolicy, places: Int(definition.maxInFlight))
+        overlap = OverlapRule(definition)
+        isShadow = definition.isShadow
         limits = ConcurrencyLimits(of: definition, in: schedule.namespace, under: rules)
         dispatch = DispatchRule(
             delivery: definition.delivery, guarantee: definition.guarantee, completion: definition.completion)
@@ -91,6 +93,9 @@ package final class CompiledSchedule: Sendable {
 
     /// Its target tells how its executions end.
     package var isTracked: Bool { life.completion != .none }
+
+    /// Whether an execution was claimed, or last looked at, in shadow as it is now: then nobody can have sent it.
+    func shadows(_ execution: Execution) -> Bool { isShadow && execution.scheduleVersion == version }
 
     /// The headers that its creator chose.
     var userHeaders: [(name: String, value: String)] {

@@ -172,6 +172,7 @@ package struct EndedFire: Sendable {
             case .failed(let failure), .refused(let failure): (.dead, failure.reason)
             case .unanswered: (.dead, nil)
             case .uncertain: (.dead, DispatchEnd.uncertainWord)
+            case .shadowed: (.skipped, SkipReason.shadow.rawValue)
             }
         if end == .uncertain { fire.outcome = DispatchEnd.uncertainWord }
         self.init(fire, end, state, reason, outcome)
@@ -218,6 +219,9 @@ enum FiredHeader {
 extension Fire {
     /// Whether its payload may go out at all.
     var isPublishable: Bool { payloadProblems.isEmpty }
+
+    /// Whether its time ends it here, and its target hears nothing of it.
+    var endsUnsent: Bool { schedule.isShadow || !isPublishable }
 
     /// What an execution is dead of whose payload breaks the target's schema.
     static let payloadInvalid = "payload_invalid"

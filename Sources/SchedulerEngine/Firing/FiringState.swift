@@ -191,7 +191,7 @@ extension FiringState {
     ) {
         guard fire.phase == .waiting else { return }
         // What cannot go out ends here and now, and says nothing of its target.
-        if !lane.isEmpty, fire.isPublishable, fire.dispatch.waitsForSilent, lane.holds(fire.schedule.subject) {
+        if !lane.isEmpty, !fire.endsUnsent, fire.dispatch.waitsForSilent, lane.holds(fire.schedule.subject) {
             moved += 1
             return enterLane(fire, monotonic)
         }
@@ -342,7 +342,7 @@ extension FiringState {
         fire.phase = .ended
         if fire.isSilent {
             let subject = fire.schedule.subject
-            if outcome == .withheld {
+            if outcome == .withheld || outcome == .shadowed {
                 lane.withheld(for: subject, at: monotonic)
             } else {
                 lane.answered(by: subject, at: monotonic)

@@ -173,10 +173,12 @@ package struct CompiledPayload: Sendable {
 }
 
 extension CompiledSchedule {
-    /// The hash of what an execution carried, as its event tells it. A skipped one carried nothing: then that of the
-    /// payload as it is stored.
+    /// The hash of what an execution carried, as its event tells it, or would have in shadow. Another skipped one carried
+    /// nothing: then that of the payload as it is stored.
     func payloadSHA256(of execution: Execution, own: [UInt8]?) -> String {
-        guard execution.state != .skipped, let carried = carried(by: execution, own: own) else { return payloadSHA256 }
+        guard execution.state != .skipped || execution.reason == SkipReason.shadow.rawValue,
+            let carried = carried(by: execution, own: own)
+        else { return payloadSHA256 }
         return Digest.hexadecimal(Digest.sha256(carried))
     }
 

@@ -245,6 +245,11 @@ extension Publisher {
                 unsent.append((fire, .refused(Fire.payloadInvalid, isFatal: true)))
                 continue
             }
+            guard !fire.schedule.isShadow else {
+                // Claimed before it was one, and perhaps sent by whoever held it: nobody can know.
+                unsent.append((fire, fire.sentSince == nil ? .shadowed : .withheld))
+                continue
+            }
             guard !fire.isWithheld else {
                 unsent.append((fire, .withheld))
                 continue

@@ -117,6 +117,14 @@ struct ReaperRound: Sendable {
             let latest = now.adding(milliseconds: Self.patience)
             return held.append((open.life.execution, isStopped ? latest : min(latest, holder.frozenUntil ?? latest)))
         }
+        guard !schedule.isShadow else {
+            let reason = SkipReason.shadow.rawValue
+            guard let change = try? open.life.taking(.cancel(reason: reason), under: schedule.life, at: now) else {
+                return
+            }
+            writer.write(change, of: open.execution, by: schedule, payload: open.payload)
+            return
+        }
         var timer = timers[timer.schedule] ?? timer
         timer.fireSequence += 1
         let event = LifeEvent.reopened(fence: timer.fireSequence)

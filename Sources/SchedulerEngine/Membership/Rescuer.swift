@@ -152,7 +152,7 @@ package final class Rescuer: Sendable {
             causedBy: execution.causedBy,
             // Whether it was a schedule's last is not in the row: let the record ask.
             isLast: execution.origin == .time || execution.origin == .event, payload: payload,
-            sentSince: execution.sendableAt <= clock.now() && execution.mayHaveBeenSent(before: fencedAt)
+            sentSince: execution.sendableAt <= clock.now() && execution.mayHaveBeenSent(of: schedule, before: fencedAt)
                 ? execution.sendableAt : nil, claimedAt: execution.claimedAt, trace: execution.trace)
     }
 
@@ -238,7 +238,7 @@ extension Rescuer {
             switch holders[execution.schedule] {
             case .ready(let schedule):
                 guard let fault = schedule.publishingFault else {
-                    if schedule.dispatch.forbidsSecondCopy, execution.mayHaveBeenSent(before: fencedAt) {
+                    if schedule.dispatch.forbidsSecondCopy, execution.mayHaveBeenSent(of: schedule, before: fencedAt) {
                         rows[index].execution.outcome = DispatchEnd.uncertainWord
                         end(index, .dead, DispatchEnd.uncertainWord)
                     }
@@ -279,8 +279,8 @@ extension Execution {
     /// From when on its claimant could send it: claimed, and due.
     fileprivate var sendableAt: Instant { max(dueAt, claimedAt) }
 
-    fileprivate func mayHaveBeenSent(before fencedAt: Instant) -> Bool {
-        DispatchDecision.mayHaveBeenSent(sendableAt: sendableAt, fencedAt: fencedAt)
+    fileprivate func mayHaveBeenSent(of schedule: CompiledSchedule, before fencedAt: Instant) -> Bool {
+        !schedule.shadows(self) && DispatchDecision.mayHaveBeenSent(sendableAt: sendableAt, fencedAt: fencedAt)
     }
 
     /// Whether the journal owes the event of its end. What has a life tells by messages of its own, and while it is open

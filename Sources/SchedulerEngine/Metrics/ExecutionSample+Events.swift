@@ -10,9 +10,14 @@ extension ExecutionSample {
     init(_ event: ExecutionEvent) {
         let isDelivery = event.state == .delivered
         self.init(
-            type: event.trigger.rawValue, ended: event.state.rawValue,
+            type: event.trigger.rawValue, ended: Self.end(event.state, event.reason),
             count: event.rangeFrom == nil ? 1 : max(1, event.rangeCount),
             lateness: isDelivery ? event.firedAt?.milliseconds(since: event.dueAt) : nil)
+    }
+
+    /// What a shadow would have published is no skip that anybody has to look at.
+    private static func end(_ state: ExecutionState, _ reason: String?) -> String {
+        state == .skipped && reason == SkipReason.shadow.rawValue ? SkipReason.shadow.rawValue : state.rawValue
     }
 
     /// From a step of a life; nil where metrics take nothing from it.
@@ -25,7 +30,7 @@ extension ExecutionSample {
         // Nobody was at it that never had it.
         let isTimed = isEnd && execution.isTracked && life.deliveredAt != nil
         self.init(
-            type: execution.trigger.rawValue, ended: isEnd ? tell.rawValue : nil,
+            type: execution.trigger.rawValue, ended: isEnd ? Self.end(execution.state, execution.reason) : nil,
             lateness: tell == .delivered ? execution.firedAt?.milliseconds(since: execution.dueAt) : nil,
             duration: isTimed ? execution.firedAt.map { now.milliseconds(since: $0) } : nil)
     }

@@ -16,6 +16,8 @@ struct ConversionArguments: ParsableArguments {
     @Option(help: "The namespace of the schedules.") var namespace: String?
     @Option(help: "The time zone where the file says none; UTC by default.") var timezone: String?
     @Option(help: "Stands in front of each name.") var namePrefix = ""
+    @Flag(help: "Have them in shadow: everything but the publish, beside the scheduler that they come from.")
+    var shadow = false
     @Option(
         name: [.customShort("o"), .customLong("output-file")],
         help: ArgumentHelp(
@@ -35,6 +37,7 @@ struct ConversionArguments: ParsableArguments {
             target: target, namespace: namespace, timezone: timezone, prefix: namePrefix)
         guard let file = try SourceFiles.read([path]).first else { return }
         var conversion = convert(file, options)
+        if shadow { conversion.putInShadow() }
         conversion.check(DefinitionFiles.check(), file: file.name)
         // Where the definitions go to standard output, the talk does not.
         let say: (String) -> Void = output == "-" ? { Console.error($0) } : { print($0) }

@@ -25,7 +25,7 @@ import Testing
         ("heartbeat", .heartbeat(fence: fence)),
         ("succeeded", .succeeded(fence: fence)), ("failed", .failed(fence: fence, AttemptFailure(reason: "no"))),
         ("deadline", .deadlinePassed), ("cancel", .cancel(reason: "tea")), ("its turn", .reopened(fence: 9)),
-        ("taken back", .takenBack(due: now)),
+        ("taken back", .takenBack(due: now)), ("in shadow", .shadowed),
     ]
 
     private static func life(_ state: ExecutionState, tracked: Bool = true) -> Life {

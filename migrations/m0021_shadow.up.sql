@@ -1,0 +1,6 @@
+-- Shadow mode: everything but the publish. A program of before does not know of it, and would publish: only once all
+-- instances are of this version may somebody ask for it.
+
+-- Read with the row when a schedule is compiled, never searched by. A constant default rewrites no row.
+ALTER TABLE scheduler.schedules ADD COLUMN shadow boolean NOT NULL DEFAULT false;
+COMMENT ON COLUMN scheduler.schedules.shadow IS 'nothing of it is published: its executions come to their time and are skipped/shadow';
