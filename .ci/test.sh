@@ -3,7 +3,8 @@
 #
 #   .ci/test.sh [<filter>] [<folder for JUnit reports>]
 #
-# Without a filter the fault tests run beside all others: they wait for leases and servers most of the time.
+# Without a filter they run in three lanes side by side, which wait for leases and servers most of the time; each lane goes
+# from test to test.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -23,12 +24,18 @@ status=0
 if [ -n "$filter" ]; then
     run chosen --filter "$filter" || status=1
 else
-    faults=.build/fault-tests.log
-    run faults --filter '^FaultTests\.' >"$faults" 2>&1 &
-    beside=$!
-    run others --skip '^FaultTests\.' || status=1
-    wait "$beside" || status=1
-    cat "$faults"
+    lanes=()
+    lane() { # <name> <arguments>
+        run "$@" >".build/tests-$1.log" 2>&1 &
+        lanes+=("$1:$!")
+    }
+    lane faults --filter '^FaultTests\.[A-R]'
+    lane system --filter '^IntegrationTests\.'
+    run others --skip '^(IntegrationTests\.|FaultTests\.[A-R])' || status=1
+    for beside in "${lanes[@]}"; do
+        wait "${beside#*:}" || status=1
+        cat ".build/tests-${beside%:*}.log"
+    done
 fi
 "$PYTHON" Tests/python/validate_traffic.py "$CARILLON_RECORD_TRAFFIC" $([ -n "$filter" ] || echo --complete) || status=1
 exit "$status"
