@@ -13,7 +13,7 @@ extension Integration {
             ).id
             let tracked = try await fixture.done(
                 "schedule.create",
-                #"{\#(common),"target_command":"demo.js.reach","completion":"report","overlap_policy":"allow","max_in_flight":20,"max_retries":0,"run_timeout_seconds":0.5}"#,
+                #"{\#(common),"target_command":"demo.js.reach","completion":"report","overlap_policy":"allow","max_in_flight":3,"max_retries":0,"run_timeout_seconds":0.5}"#,
                 in: "reach"
             ).id
             func opened(_ id: String) async throws -> [String?] {
