@@ -67,7 +67,8 @@ import Testing
     @Test func whatIsNoUsersSeedIsNone() async throws {
         let identities = try await NATSIdentities(in: folder)
         let seed = try #require(identities.seed(in: identities.nkey))
-        let last: Character = seed.last == "A" ? "B" : "A"
+        // Of the last one's five bits the first three count: "A" and "B" would say the same.
+        let last: Character = seed.last == "A" ? "E" : "A"
         #expect(NKeySeed(String(seed.dropLast()) + String(last)) == nil)
         #expect(NKeySeed(seed.lowercased()) == nil)
         #expect(NKeySeed(String(seed.dropLast())) == nil)
