@@ -74,8 +74,8 @@ package final class Engine: Service {
 
     /// How often this process's connections to NATS came up again.
     package var reconnects: UInt64 {
-        [links.prompt, links.gathered, links.serving, links.leases].reduce(0) { sum, link in
-            let counters = link.counters
+        links.all.reduce(0) { sum, link in
+            let counters = link.connection.counters
             return sum + counters.reconnects + counters.rebuilds
         }
     }

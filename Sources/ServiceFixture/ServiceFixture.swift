@@ -222,20 +222,8 @@ package final class ServiceFixture: Sendable {
                 """)
     }
 
-    /// Every message of a stream, in its order, read by sequence from its leader.
-    package func messages(of stream: String) async throws -> [StoredMessage] {
-        let api = JetStreamAPI(client)
-        guard let info = try await api.streamInfo(stream), info.lastSequence >= info.firstSequence, info.messages > 0
-        else { return [] }
-        var messages: [StoredMessage] = []
-        for sequence in info.firstSequence...info.lastSequence {
-            messages.append(try await api.message(in: stream, sequence: sequence))
-        }
-        return messages
-    }
-
-    /// What a stream holds on the subjects of a filter, in its order, read from its leader: nothing else is carried over.
-    package func messages(of stream: String, on filter: String) async throws -> [StoredMessage] {
+    /// What a stream holds, in its order, read from its leader; with a filter nothing else is carried over.
+    package func messages(of stream: String, on filter: String = ">") async throws -> [StoredMessage] {
         let api = JetStreamAPI(client)
         guard let last = try await api.streamInfo(stream)?.lastSequence else { return [] }
         let filter = try SubjectFilter(filter)

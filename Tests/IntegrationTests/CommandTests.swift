@@ -384,17 +384,6 @@ extension Integration {
                 try await fixture.count("SELECT count(*) FROM scheduler.schedules WHERE namespace = 'preview'") == 0)
         }
 
-        @Test("Targets and the system's status")
-        func administration() async throws {
-            let fixture = try await SharedSystem.running.fixture
-            let targets = try await fixture.done("target.list", "null").items("targets")
-            #expect(targets.map { $0["subject"]?.string } == ["demo.>"])
-            let status = try #require(try await fixture.statuses().first)
-            #expect(status["ready"]?.bool == true && status["reasons"]?.count == 0)
-            #expect(status.items("members").first?["partitions"]?.int64 == 256)
-            #expect(try await fixture.refused("system.vanish", [], subject: "scheduler.admin.system.vanish") == "10404")
-        }
-
         @Test("A request without a reply subject works")
         func silentRequests() async throws {
             let fixture = try await SharedSystem.running.fixture

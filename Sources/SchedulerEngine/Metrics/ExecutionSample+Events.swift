@@ -11,7 +11,7 @@ extension ExecutionSample {
         let isDelivery = event.state == .delivered
         self.init(
             type: event.trigger.rawValue, ended: Self.end(event.state, event.reason),
-            count: event.rangeFrom == nil ? 1 : max(1, event.rangeCount),
+            count: event.rangeCount,
             lateness: isDelivery ? event.firedAt?.milliseconds(since: event.dueAt) : nil)
     }
 
@@ -59,7 +59,7 @@ enum Misfires {
             guard case .execution(let event, _) = owed, let reason = event.reason, reasons.contains(reason) else {
                 return
             }
-            count += event.rangeFrom == nil ? 1 : max(1, event.rangeCount)
+            count += event.rangeCount
         }
     }
 }
