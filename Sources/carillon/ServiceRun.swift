@@ -14,6 +14,21 @@ struct NamedService: Service, CustomStringConvertible {
     func run() async throws { try await base.run() }
 }
 
+/// A service that ends in its turn: when its work is done before, it asks all to end and waits until it is asked itself.
+/// The group takes whoever ends out of turn while it shuts down for a failure, and cancels all others.
+private struct TurnKeeper: Service, CustomStringConvertible {
+    let base: NamedService
+    let stop: StopRequest
+
+    var description: String { base.description }
+
+    func run() async throws {
+        try await base.run()
+        await stop.request()
+        try? await gracefulShutdown()
+    }
+}
+
 /// Runs services until one ends or a stop is asked for; then they end in good order, in reverse.
 enum ServiceRun {
     /// Longer than any service takes by itself; what is still there then is cancelled.
@@ -26,13 +41,13 @@ enum ServiceRun {
         var configuration = ServiceGroupConfiguration(
             services: services.map {
                 .init(
-                    service: $0, successTerminationBehavior: .gracefullyShutdownGroup,
+                    service: TurnKeeper(base: $0, stop: stop), successTerminationBehavior: .gracefullyShutdownGroup,
                     failureTerminationBehavior: .gracefullyShutdownGroup)
             }, logger: quiet)
         configuration.maximumGracefulShutdownDuration = patience
         let group = ServiceGroup(configuration: configuration)
         await stop.handle { await group.triggerGracefulShutdown() }
-        do { try await group.run() } catch is ServiceGroupError where stop.isRequested {
+        do { try await group.run() } catch let error as ServiceGroupError where error.errorCode == .alreadyFinished {
             // Asked to stop before it had begun.
         }
     }
