@@ -70,7 +70,8 @@ let package = Package(
 
         // The faces of the system's libraries and files; they know nothing of scheduling.
         module("ZoneData", ["Recurrence"]),
-        module("NATSClient", ["CLinux", "CNATS", crypto, heap]),
+        module("ThreadMonitor"),
+        module("NATSClient", ["ThreadMonitor", "CLinux", "CNATS", crypto, heap]),
         module("KeyValueLock", ["NATSClient"]),
         module("PostgresClient", ["CPostgres"]),
         module("Migrations", ["PostgresClient"]),
@@ -88,8 +89,8 @@ let package = Package(
         module(
             "SchedulerEngine",
             [
-                "CLinux", "Recurrence", "ZoneData", "JSONText", "JSONSchema", "PayloadTemplates", "SchedulerCore",
-                "SchedulerWire", "NATSClient", "KeyValueLock", "PostgresClient", "SchedulerStore", "ServiceMetrics",
+                "CLinux", "ThreadMonitor", "Recurrence", "ZoneData", "JSONText", "JSONSchema", "PayloadTemplates",
+                "SchedulerCore", "SchedulerWire", "NATSClient", "KeyValueLock", "PostgresClient", "SchedulerStore", "ServiceMetrics",
                 deque,
                 lifecycle, logging,
             ]),

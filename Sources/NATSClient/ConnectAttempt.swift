@@ -1,4 +1,5 @@
 import CNATS
+import ThreadMonitor
 
 /// One call of `natsConnection_Connect` on a thread of its own, which may be given up: libnats' connect has hung in TLS
 /// handshakes past every time-out of its own.

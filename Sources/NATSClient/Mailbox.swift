@@ -1,3 +1,5 @@
+import ThreadMonitor
+
 /// A bounded queue from a thread that may wait to a task that may not.
 final class Mailbox<Element: Sendable>: Sendable {
     private struct State {

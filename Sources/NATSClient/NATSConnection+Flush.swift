@@ -1,6 +1,7 @@
 import CNATS
 import Glibc
 import Synchronization
+import ThreadMonitor
 
 extension NATSConnection {
     /// Waits until the server has processed everything published before.

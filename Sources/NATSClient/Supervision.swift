@@ -1,6 +1,7 @@
 import CNATS
 import Glibc
 import Synchronization
+import ThreadMonitor
 
 /// What the supervisor's thread is told, and tells.
 struct Supervision {

@@ -29,7 +29,7 @@ enum CommandLineEnvironment {
     }
 
     static func settings(_ options: SettingsOptions) throws -> Settings {
-        let values = try values(config: options.config, flags: options.values)
+        let values = try values(config: options.connection.config, flags: options.values)
         do { return try Settings(values: values) } catch {
             // What is wrong with the allow-list is told with the rest.
             var lines = error.lines

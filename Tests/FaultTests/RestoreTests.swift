@@ -20,7 +20,7 @@ import Testing
     }
 
     /// - Parameter isSkipping: whether what was due since the backup is left out by a freeze, as the page says.
-    @Test(.enabled(if: TestForm.isLong), .timeLimit(.minutes(3)), arguments: [false, true])
+    @Test(.timeLimit(.minutes(3)), arguments: [false, true])
     func whatWasFiredSinceTheBackupIsFiredAgainUnderTheSameIds(isSkipping: Bool) async throws {
         var options = ServiceFixture.Options()
         options.leaseSeconds = 2
@@ -28,7 +28,8 @@ import Testing
         try await fixture.makeStream()
         let lost = try await fixture.startInstance("lost")
         let fired = try FiredMessages("demo.js.restore", on: fixture.client)
-        let load = try await Load.start(fixture, named: "restore", rate: 20, seconds: 12, after: 500)
+        let seconds = TestForm.count(5, long: 12)
+        let load = try await Load.start(fixture, named: "restore", rate: 20, seconds: seconds, after: 500)
         let (url, dump) = (await fixture.postgres.url(database: "carillon"), fixture.folder + "/carillon.dump")
         try await fixture.reach(load.beginsAt + 500)
         try await run(fixture, "pg_dump", ["--format=custom", "--schema=scheduler", "--file", dump, url])

@@ -6,11 +6,11 @@ import TestSupport
 import Testing
 
 /// `kill -9` of an instance that holds executions of schedules in shadow: who takes them over publishes none of them.
-@Suite(.serialized, .enabled(if: TestForm.isLong)) struct ShadowCrashTests {
+@Suite(.serialized) struct ShadowCrashTests {
     @Test(
         "A rescue of what was claimed in shadow sends nothing, and each has its one end",
         .timeLimit(.minutes(1)),
-        arguments: FailPoint.ofFires)
+        arguments: TestForm.isLong ? FailPoint.ofFires : [.publishing, .published])
     func rescued(_ point: FailPoint) async throws {
         let system = try await SharedSystem.shared.started()
         let name = "shadow\(FailPoint.ofFires.firstIndex(of: point) ?? 0)"

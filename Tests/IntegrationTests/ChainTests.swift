@@ -2,6 +2,7 @@ import JSONText
 import LocalServers
 import NATSClient
 import ServiceFixture
+import TestSupport
 import Testing
 
 extension Integration {
@@ -166,8 +167,7 @@ extension Integration {
         func throughRestarts() async throws {
             let fixture = try await ServiceFixture.start()
             try await fixture.makeStream()
-            let isLong = Filesystem.environment("LONG_TESTS") != nil
-            let (length, width) = isLong ? (100, 50) : (20, 10)
+            let (length, width) = TestForm.isLong ? (100, 50) : (20, 10)
             var instance = try await fixture.startInstance()
             var definitions = [#"{"name":"s0",\#(Self.far)}"#]
             for place in 1..<length {

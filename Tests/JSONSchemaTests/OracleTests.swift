@@ -9,11 +9,10 @@ import Testing
 @Suite struct OracleTests {
     @Test("jsonschema gives the same answers on random schemas and values", .timeLimit(.minutes(1)))
     func sameAnswers() async throws {
-        let isLong = Filesystem.environment("LONG_TESTS") != nil
         let seed = Filesystem.environment("TEST_SEED").flatMap { UInt64($0) } ?? UInt64.random(in: 0...0xFFFF_FFFF)
         print("JSONSchemaTests: TEST_SEED=\(seed) repeats this run's random schemas")
         var random = RandomSchema(SeededGenerator(seed: seed))
-        let questions = (0..<(isLong ? 2000 : 250)).map { _ in
+        let questions = (0..<TestForm.count(250, long: 2000)).map { _ in
             (schema: random.document(), values: (0..<12).map { _ in random.value() })
         }
         let folder = try Filesystem.makeTemporaryFolder()

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// A real Prometheus reads the page, an alert fires in it, and the dashboard's queries all answer something.
-@Suite(.enabled(if: TestForm.isLong)) struct RealPrometheusTests {
+struct RealPrometheusTests {
     /// A page on which everything has happened once.
     private func page() -> [UInt8] {
         let registry = PrometheusRegistry(MetricCatalogue.all)

@@ -186,7 +186,11 @@ extension LedgerCheck {
             }
             if let owed { miss(span, max(owed.lowerBound, reach.justAfter), min(owed.upperBound, first.justBefore)) }
             let new = max(first, reach.justAfter)
-            if row.isOver, new <= last { findings.ended += span.source.count(from: new, through: last) }
+            if row.isOver, let owed, new <= last {
+                // What was claimed before an edit or a deletion and could not be held back has its row, and was not owed.
+                let (first, last) = (max(new, owed.lowerBound), min(last, owed.upperBound))
+                if first <= last { findings.ended += span.source.count(from: first, through: last) }
+            }
             reach = max(reach, last)
         }
         if let owed { miss(span, max(owed.lowerBound, reach.justAfter), owed.upperBound) }

@@ -3,20 +3,7 @@ import ArgumentParser
 /// The flags of the settings: each is a setting's name in lower case with dashes. Secrets have none, for a command line
 /// is everybody's to read.
 struct SettingsOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("A file of NAME=value lines; CARILLON_CONFIG names one too.", valueName: "file"))
-    var config: String?
-
-    @Option(name: .customLong("nats-url"), help: "Servers, apart by commas (nats://127.0.0.1:4222).")
-    var natsURL: String?
-    @Option(name: .customLong("nats-context"), help: "A context of the nats command line, by its name or its file.")
-    var natsContext: String?
-    @Option(name: .customLong("nats-creds"), help: "A credentials file (.creds).") var natsCredentials: String?
-    @Option(name: .customLong("nats-user"), help: "A user; NATS_PASSWORD has the password.") var natsUser: String?
-    @Option(name: .customLong("nats-tls-ca"), help: "A PEM file.") var natsAuthorities: String?
-    @Option(name: .customLong("nats-tls-cert"), help: "A PEM file.") var natsCertificate: String?
-    @Option(name: .customLong("nats-tls-key"), help: "A PEM file.") var natsKey: String?
-    @Option(name: .customLong("nats-inbox-prefix"), help: "The first tokens of inboxes (_INBOX.<subject prefix>).")
-    var natsInboxPrefix: String?
+    @OptionGroup var connection: ConnectionOptions
     @Option(name: .customLong("database-url"), help: "postgres://user@host:port/database; PG* count too.")
     var databaseURL: String?
     @Option(help: "What logs and leases call this instance (carillon).") var serviceName: String?
@@ -62,9 +49,6 @@ struct SettingsOptions: ParsableArguments {
     /// The settings that flags name.
     var values: [String: String] {
         let given: [SettingName: String?] = [
-            .natsURL: natsURL, .natsContext: natsContext, .natsCredentials: natsCredentials, .natsUser: natsUser,
-            .natsAuthorities: natsAuthorities, .natsCertificate: natsCertificate, .natsKey: natsKey,
-            .natsInboxPrefix: natsInboxPrefix,
             .databaseURL: databaseURL, .serviceName: serviceName, .subjectPrefix: subjectPrefix,
             .targetsFile: targetsFile, .httpHost: httpHost, .httpPort: httpPort, .tokensFile: tokensFile,
             .logLevel: logLevel, .logFormat: logFormat, .timezone: timezone,
@@ -74,6 +58,7 @@ struct SettingsOptions: ParsableArguments {
             .auditRetention: auditRetention, .executionsInFlight: executionsInFlight,
             .misfiredPerSecond: misfiredPerSecond, .latePerSecond: latePerSecond,
         ]
-        return Dictionary(uniqueKeysWithValues: given.compactMap { name, text in text.map { (name.rawValue, $0) } })
+        let all = connection.values.merging(given.compactMapValues { $0 }) { $1 }
+        return Dictionary(uniqueKeysWithValues: all.map { ($0.rawValue, $1) })
     }
 }

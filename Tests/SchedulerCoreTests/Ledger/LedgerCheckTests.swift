@@ -159,6 +159,16 @@ import Testing
         #expect(found.problems.isEmpty)
     }
 
+    @Test("What was claimed before a deletion and fired behind it has its row, and is not counted as owed")
+    func firedBehindTheEnd() throws {
+        var sample = try LedgerSample(next: nil, now: 1000)
+        sample.add(Self.minutes + [660])
+        sample.schedule.state = .deleted
+        sample.schedule.updatedAt = at(659.9)
+        let found = sample.check()
+        #expect(found.problems.isEmpty && found.occurrences == found.ended, "\(found)")
+    }
+
     @Test("Pieces of time say together what the whole says")
     func pieces() throws {
         var sample = try LedgerSample(next: 6060, now: 6050)
