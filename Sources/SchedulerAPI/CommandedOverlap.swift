@@ -150,7 +150,7 @@ extension Change {
             let execution = occurrence.skipped(reason, version: schedule.version, timer: &timer, now: now)
             skipped.append((execution, schedule))
         }
-        schedule.planner.takeBack(waiting, from: &timer)
+        schedule.planner.takeBack(waiting, from: &timer, at: now)
         let told = session.skipWaiting(skipped, at: now)
         write(told.calls)
         self.skipped += told.events
@@ -159,13 +159,13 @@ extension Change {
 
 extension HeldSchedule {
     /// Ends what waits of the schedule as it was: a pause, another timing and a deletion leave nothing that fires later.
-    /// - Parameter isOwnTime: only what is of its own time; what was asked for by name goes on waiting.
+    /// - Parameter isOwn: only what its own time or a message made; what was asked for by name goes on waiting.
     mutating func endWaiting(
-        _ reason: SkipReason, isOwnTime: Bool = false, in session: Session, at now: Instant,
+        _ reason: SkipReason, isOwn: Bool = false, in session: Session, at now: Instant,
         _ transaction: PostgresTransaction
     ) async throws {
         let found = try await BufferTable.occupancies(of: [schedule.id], on: transaction)[schedule.id]
-        let waiting = (found?.waiting ?? []).filter { !isOwnTime || $0.occurrence.origin == .time }
+        let waiting = (found?.waiting ?? []).filter { !isOwn || $0.occurrence.origin.isOwn }
         guard !waiting.isEmpty else { return }
         let compiled = session.compiler.compile(before.schedule)
         change.skip(waiting, reason, of: compiled, &timer, in: session, at: now)

@@ -96,7 +96,7 @@ extension ScheduleDefinitions {
         let isRetimed = held.schedule.definition.isRetimed(from: old.definition)
         if isRetimed {
             held.change.skipPassed(of: old, &held.timer, as: .superseded, in: context.session, at: now)
-            try await held.endWaiting(.superseded, isOwnTime: true, in: context.session, at: now, transaction)
+            try await held.endWaiting(.superseded, isOwn: true, in: context.session, at: now, transaction)
         }
         if held.schedule.state == .invalid {
             held.schedule.heal()

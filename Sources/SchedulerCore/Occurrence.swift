@@ -9,6 +9,10 @@ package enum Origin: String, Sendable, CaseIterable {
     case after
     case event
     case retry
+
+    /// The schedule made it by itself, by its times or by what it listens to: `max_runs` counts those, and what ends with
+    /// the timing is among them.
+    package var isOwn: Bool { self == .time || self == .event }
 }
 
 /// What a fired message calls its cause in `Scheduler-Trigger`.

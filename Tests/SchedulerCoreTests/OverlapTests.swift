@@ -201,13 +201,13 @@ import Testing
     func takesBack() {
         let three = planner(every(60), runs: 3)
         var timer = Timer(schedule: Self.id, nextFireAt: nil, runCount: 3)
-        three.takeBack([occurrence(120), occurrence(180)], from: &timer)
+        three.takeBack([occurrence(120), occurrence(180)], from: &timer, at: at(190))
         #expect(timer.runCount == 1 && timer.nextFireAt == at(240))
         var going = Timer(schedule: Self.id, nextFireAt: at(300), runCount: 2)
-        three.takeBack([occurrence(120)], from: &going)
+        three.takeBack([occurrence(120)], from: &going, at: at(190))
         #expect(going.runCount == 1 && going.nextFireAt == at(300))
         var other = Timer(schedule: Self.id, nextFireAt: nil, runCount: 3, generation: 2)
-        three.takeBack([occurrence(120)], from: &other)
+        three.takeBack([occurrence(120)], from: &other, at: at(190))
         #expect(other.runCount == 3 && other.nextFireAt == nil)
     }
 

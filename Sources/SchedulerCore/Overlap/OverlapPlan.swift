@@ -46,7 +46,7 @@ package struct OverlapPlan: Hashable, Sendable {
         }
         if decision.supersedesWaiting { superseded = occupancy.waiting }
         self.plan.skips += Self.runs(skipped, of: planner.source)
-        let own = superseded.filter { $0.occurrence.origin == .time && $0.occurrence.generation == generation }
+        let own = superseded.filter { $0.occurrence.origin.isOwn && $0.occurrence.generation == generation }
         self.plan.runCount -= Int64(met.count + skipped.count + own.count)
         goOn(behind: plan.fires.last?.scheduledFor, planner)
     }

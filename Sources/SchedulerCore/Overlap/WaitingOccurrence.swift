@@ -50,12 +50,20 @@ package struct Occupancy: Hashable, Sendable {
 
 extension ClaimPlanner {
     /// Takes back from a timer's count what waited and was skipped: only what is fired counts. Where the bound on what
-    /// is fired had ended the schedule, it goes on behind the last of them.
-    package func takeBack(_ skipped: some Sequence<WaitingOccurrence>, from timer: inout Timer) {
-        let own = skipped.filter { $0.occurrence.origin == .time && $0.occurrence.generation == timer.generation }
+    /// is fired had ended the schedule, it goes on behind the last of them; one that messages drive is looked at now.
+    package func takeBack(
+        _ skipped: some Sequence<WaitingOccurrence>, from timer: inout Timer, at now: Instant
+    ) {
+        let own = skipped.filter { $0.occurrence.origin.isOwn && $0.occurrence.generation == timer.generation }
         guard let last = own.map(\.occurrence.scheduledFor).max() else { return }
         timer.runCount -= Int64(own.count)
         guard timer.nextFireAt == nil, timer.resumeFrom == nil, let runLimit, timer.runCount < runLimit else { return }
-        timer.stand(at: position(at: source.next(after: last)))
+        timer.stand(at: position(behind: last, at: now))
+    }
+
+    /// Where a timer goes on that the bound on what is fired had ended.
+    /// - Parameter last: the latest occurrence that is not counted any more.
+    func position(behind last: Instant, at now: Instant) -> TimerPosition {
+        position(at: listening == nil ? source.next(after: last) : now)
     }
 }

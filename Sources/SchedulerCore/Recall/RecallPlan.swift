@@ -83,11 +83,12 @@ package struct RecallPlan: Sendable {
         // The bound on what is fired had ended the schedule: it goes on behind the last of them, or begins with the
         // timing that it has by now.
         let own = unfired.filter { $0.occurrence.generation == timer.generation }
-        let next =
-            own.map(\.occurrence.scheduledFor).max().map { planner.source.next(after: $0) }
-            ?? schedule.definition.timing.firstOccurrence(
-                of: planner.source, placement: planner.placement, now: schedule.anchor)
-        stand(planner.position(at: next))
+        let behind = own.map(\.occurrence.scheduledFor).max().map { planner.position(behind: $0, at: rule.now) }
+        stand(
+            behind
+                ?? planner.position(
+                    at: schedule.definition.timing.firstOccurrence(
+                        of: planner.source, placement: planner.placement, now: schedule.anchor)))
     }
 
     private mutating func stand(_ position: TimerPosition) {

@@ -106,6 +106,6 @@ struct BufferBatch {
         skipped += waiting.map {
             ($0.skipped(reason, version: schedule.version, timer: &timer, now: now), schedule)
         }
-        schedule.planner.takeBack(waiting, from: &timer)
+        schedule.planner.takeBack(waiting, from: &timer, at: now)
     }
 }

@@ -3,6 +3,8 @@ import SchedulerCore
 import Testing
 
 @Suite("What a claim decides where messages drive") struct EventPlanTests {
+    private static let id = ScheduleID(UUIDValue(high: 1, low: 2))
+
     private func timing(_ type: ScheduleType, _ change: (inout Timing) -> Void = { _ in }) -> Timing {
         var timing = Timing(type: type)
         change(&timing)
@@ -41,6 +43,22 @@ import Testing
         #expect(plan.plan.fires.allSatisfy { $0.trigger == .event && $0.missedCount == 0 })
         let rest = try self.plan(timing(.event), [], now: 500)
         #expect(rest.plan.fires.isEmpty && rest.plan.nextFireAt == .untilMessage && !rest.plan.isLast)
+    }
+
+    @Test("What waited for a place and was skipped is no run: a schedule that the bound had ended is looked at now")
+    func takesBack() throws {
+        func waiting(_ origin: Origin) -> WaitingOccurrence {
+            let occurrence = Occurrence(
+                schedule: Self.id, generation: 1, origin: origin, scheduledFor: at(10), ordinal: 1)
+            return WaitingOccurrence(occurrence: occurrence, dueAt: at(10), trigger: .event, since: at(10))
+        }
+        let two = try planner(timing(.event) { $0.maxRuns = 2 })
+        var over = Timer(schedule: Self.id, nextFireAt: nil, runCount: 2)
+        two.takeBack([waiting(.event), waiting(.manual)], from: &over, at: at(20))
+        #expect(over.runCount == 1 && over.nextFireAt == at(20) && over.resumeFrom == nil)
+        var going = Timer(schedule: Self.id, nextFireAt: .untilMessage, runCount: 1)
+        two.takeBack([waiting(.event)], from: &going, at: at(20))
+        #expect(going.runCount == 0 && going.nextFireAt == .untilMessage)
     }
 
     @Test("A burst may go on until it is due: it is not claimed ahead of time") func waitsForQuiet() throws {

@@ -1,0 +1,90 @@
+import JSONText
+import LocalServers
+import NATSClient
+import PostgresClient
+import ServiceFixture
+import Testing
+
+extension Integration {
+    /// What waits in the lives of executions: for a place, for the end of a freeze; and what is said of it.
+    @Suite("What waits", .serialized, .timeLimit(.minutes(1))) struct WaitingTests {
+        private static let space = "waiting"
+
+        private func make(
+            _ name: String, _ type: String, _ fields: String, on fixture: ServiceFixture
+        ) async throws -> String {
+            try await fixture.done(
+                "schedule.create",
+                """
+                {"name":"\(name)","schedule_type":"\(type)","completion":"report","delivery":"core",\
+                "target_command":"demo.waiting.\(name)",\(fields)}
+                """, in: Self.space
+            ).id
+        }
+
+        private func trigger(_ name: String, on fixture: ServiceFixture) async throws -> JSONValue {
+            try await fixture.done("schedule.trigger", #"{"name":"\#(name)"}"#, in: Self.space)
+        }
+
+        /// How many of a schedule are open and how many wait: `1+2`.
+        private func places(of id: String, on fixture: ServiceFixture) async -> String {
+            let open =
+                (try? await fixture.count("SELECT count(*) FROM scheduler.runs WHERE schedule_id = '\(id)'")) ?? -1
+            let waiting =
+                (try? await fixture.count("SELECT count(*) FROM scheduler.buffered WHERE schedule_id = '\(id)'")) ?? -1
+            return "\(open)+\(waiting)"
+        }
+
+        private func becomes(_ expected: String, _ id: String, on fixture: ServiceFixture) async -> Bool {
+            await waitUntil(.seconds(10)) { await places(of: id, on: fixture) == expected }
+        }
+
+        private func runs(of name: String, on fixture: ServiceFixture) async throws -> Int64? {
+            try await fixture.done("schedule.get", #"{"name":"\#(name)"}"#, in: Self.space).schedule["run_count"]?.int64
+        }
+
+        /// Leaves nothing open behind.
+        private func remove(_ names: [String], _ ids: [String], on fixture: ServiceFixture) async throws {
+            for (name, id) in zip(names, ids) {
+                try await fixture.done("schedule.delete", #"{"name":"\#(name)"}"#, in: Self.space)
+                try await fixture.database.execute(
+                    script: """
+                        SELECT 1 FROM scheduler.timers WHERE schedule_id = '\(id)' FOR UPDATE;
+                        WITH ended AS (
+                            DELETE FROM scheduler.runs WHERE schedule_id = '\(id)' RETURNING execution_id)
+                        UPDATE scheduler.executions e SET state = 'succeeded', finished_at = now()
+                        FROM ended WHERE e.id = ended.execution_id
+                        """)
+                #expect(await places(of: id, on: fixture) == "0+0")
+            }
+        }
+
+        @Test("A message that waits for a place and is skipped is no run of max_runs: its schedule goes on")
+        func messages() async throws {
+            let fixture = try await SharedSystem.running.fixture
+            let holder = try await make(
+                "holder", "interval", #""interval_seconds":3600,"concurrency_key":"heard""#, on: fixture)
+            _ = try await trigger("holder", on: fixture)
+            let id = try await make(
+                "heard", "event",
+                #""event_subject":"demo.heard.waiting","concurrency_key":"heard","max_in_flight":3,"max_runs":2"#,
+                on: fixture)
+            try await fixture.say("demo.heard.waiting")
+            try await fixture.say("demo.heard.waiting")
+            #expect(await becomes("0+2", id, on: fixture))
+            #expect(try await runs(of: "heard", on: fixture) == 2)
+            try await fixture.done("schedule.pause", #"{"name":"heard"}"#, in: Self.space)
+            #expect(try await fixture.ledger(of: id) == ["skipped paused event 1", "skipped paused event 1"])
+            #expect(try await runs(of: "heard", on: fixture) == 0)
+            let resumed = try await fixture.done("schedule.resume", #"{"name":"heard"}"#, in: Self.space)
+            #expect(resumed.schedule["state"]?.string == "active")
+            try await fixture.say("demo.heard.waiting")
+            #expect(await becomes("0+1", id, on: fixture))
+            // A message belongs to the timing that heard it, as an occurrence does.
+            try await fixture.done("schedule.update", #"{"name":"heard","delay_seconds":1}"#, in: Self.space)
+            #expect(try await fixture.ledger(of: id).last == "skipped superseded event 1")
+            #expect(try await runs(of: "heard", on: fixture) == 0)
+            try await remove(["heard", "holder"], [id, holder], on: fixture)
+        }
+    }
+}
