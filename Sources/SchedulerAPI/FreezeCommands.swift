@@ -38,6 +38,7 @@ struct FreezeCommands: Sendable {
                     FreezeTable.advanceRelease(before.id, until: before.until, to: max(freeze.until, now)))
                 change.hints = true
             }
+            if let before { change.write(RetryTable.release(in: before.namespace, at: now)) }
             let note = Self.entry("freeze_set", freeze, before: before, options, at: now)
             change.write(AuditTable.note(note))
             change.reply = { [freeze] in $0.freeze(freeze, at: now) }
@@ -71,6 +72,7 @@ struct FreezeCommands: Sendable {
             guard freeze != before else { return change }
             change.write(FreezeTable.put(freeze))
             change.write(FreezeTable.advanceRelease(id, until: before.until, to: now))
+            change.write(RetryTable.release(in: before.namespace, at: now))
             change.write(AuditTable.note(note))
             change.hints = true
             return change

@@ -21,6 +21,19 @@ package enum FreezeTable {
         try await runner.query(currentStatement, [.instant(instant)]).map { try freeze(of: $0, from: 1) }
     }
 
+    static let holdStatement = Statement("freezes_hold", "SELECT epoch FROM scheduler.freeze_epoch FOR SHARE")
+
+    /// The freezes that hold at an instant; where there are any, none of them changes until the transaction ends. So whom
+    /// it puts off because of them is seen by whoever ends them (``RetryTable/release(in:at:)``). Before any timer is
+    /// locked: who changes a freeze locks timers after it.
+    package static func holding(at now: Instant, in transaction: PostgresTransaction) async throws -> [Freeze] {
+        guard try await current(endingAfter: now, on: transaction).contains(where: { $0.holds(at: now) }) else {
+            return []
+        }
+        _ = try await transaction.query(holdStatement, [])
+        return try await current(endingAfter: now, on: transaction).filter { $0.holds(at: now) }
+    }
+
     static let findStatement = Statement(
         "freezes_find", "SELECT \(columns) FROM scheduler.freezes WHERE id = $1 FOR UPDATE", types: [.uuid])
 

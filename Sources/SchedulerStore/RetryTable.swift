@@ -77,6 +77,23 @@ package enum RetryTable {
         releaseStatement(.id(schedule), .instant(now))
     }
 
+    static let releaseHeldStatement = Statement(
+        "runs_release_held",
+        """
+        WITH held AS (
+            SELECT r.execution_id FROM scheduler.runs r JOIN scheduler.schedules s ON s.id = r.schedule_id
+            WHERE r.state = 'retry_wait' AND r.deadline_at = r.held_until AND r.deadline_at > $2
+                AND s.state NOT IN ('paused', 'invalid') AND ($1::text IS NULL OR s.namespace = $1)
+            ORDER BY r.execution_id FOR UPDATE OF r)
+        UPDATE scheduler.runs r SET deadline_at = $2 FROM held h WHERE r.execution_id = h.execution_id
+        """, types: [.text, .timestamptz])
+
+    /// A freeze is another from now on: the retries that it may have put off are due, of one namespace or of all. Whom
+    /// a freeze still holds is put off again. Index `runs_due`: what is put off is due within a minute.
+    package static func release(in namespace: Namespace?, at now: Instant) -> Call {
+        releaseHeldStatement(.text(namespace?.description), .instant(now))
+    }
+
     static let hastenStatement = Statement(
         "runs_hasten",
         """

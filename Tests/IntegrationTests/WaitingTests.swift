@@ -86,5 +86,38 @@ extension Integration {
             #expect(try await runs(of: "heard", on: fixture) == 0)
             try await remove(["heard", "holder"], [id, holder], on: fixture)
         }
+
+        @Test("A retry that a freeze holds goes when the freeze is cleared, not at a later look")
+        func frozenRetries() async throws {
+            let fixture = try await SharedSystem.running.fixture
+            let worker = try await HandWorker("demo.waiting.thawed", on: fixture.client)
+            let id = try await make("thawed", "immediate", #""max_retries":2,"retry_delay_seconds":0"#, on: fixture)
+            let held = """
+                SELECT count(*) FROM scheduler.runs
+                WHERE schedule_id = '\(id)' AND state = 'retry_wait' AND deadline_at = held_until
+                    AND deadline_at > now() + interval '30 seconds'
+                """
+            func freeze(_ fields: String) async throws -> String {
+                let until = try await fixture.rows(
+                    #"SELECT to_char(now() AT TIME ZONE 'UTC' + interval '1 hour', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')"#)
+                let set = try await fixture.administer(
+                    "freeze.set", #"{"namespace":"waiting","until":"\#(until[0][0] ?? "")"\#(fields)}"#)
+                return set["freeze"]?["id"]?.string ?? "none"
+            }
+            let first = try await worker.message(0)
+            let freezing = try await freeze("")
+            try await worker.report(first, "failed")
+            #expect(await fixture.waits(until: held, is: 1))
+            // One that is replaced, and does not concern it any more, lets it go as well.
+            _ = try await freeze(#","id":"\#(freezing)","target":"demo.other""#)
+            let second = try await worker.message(1)
+            _ = try await freeze(#","id":"\#(freezing)""#)
+            try await worker.report(second, "failed")
+            #expect(await fixture.waits(until: held, is: 1))
+            try await fixture.administer("freeze.clear", #"{"id":"\#(freezing)"}"#)
+            let third = try await worker.message(2)
+            #expect(third.header("Scheduler-Attempt") == "3")
+            try await remove(["thawed"], [id], on: fixture)
+        }
     }
 }

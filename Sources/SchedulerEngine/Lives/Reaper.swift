@@ -85,21 +85,20 @@ struct Reaper: Sendable {
     private func fill(
         _ round: inout ReaperRound, from due: [RetryTable.Due], in transaction: PostgresTransaction
     ) async throws {
+        let freezes = try await FreezeTable.holding(at: round.now, in: transaction)
         let timers = try await RevocationTable.lockFree(Set(due.map(\.schedule)).sorted(), in: transaction)
         guard !timers.isEmpty else { return }
         try await session.compiler.targets.catchUp(on: transaction)
         let found = try await session.compiler.schedules(
             for: timers.values.map { ($0.schedule, $0.version) }, in: transaction)
         let states = try await RetryTable.states(of: timers.keys.sorted(), in: transaction)
-        let freezes = try await FreezeTable.current(endingAfter: round.now, on: transaction)
         let ids = due.filter { timers[$0.schedule] != nil }.map(\.id).sorted()
         for open in try await LifeTable.lock(ids, in: transaction) {
             guard let timer = timers[open.life.schedule] else { continue }
             let schedule = found.ready[open.life.schedule]
             let frozen = schedule.flatMap { schedule in
-                freezes.filter {
-                    $0.holds(at: round.now) && $0.concerns(namespace: schedule.namespace, target: schedule.target)
-                }.map(\.until).max()
+                freezes.filter { $0.concerns(namespace: schedule.namespace, target: schedule.target) }.map(\.until)
+                    .max()
             }
             let holder = ReaperRound.Holder(
                 schedule: schedule, state: states[open.life.schedule] ?? .deleted, frozenUntil: frozen)
