@@ -87,6 +87,39 @@ extension Integration {
             try await remove(["heard", "holder"], [id, holder], on: fixture)
         }
 
+        @Test("The command of an absence obeys the overlap policy; its event is told all the same")
+        func absences() async throws {
+            let fixture = try await SharedSystem.running.fixture
+            let names = ["skip", "buffer_one", "cancel_previous"]
+            var ids: [String] = []
+            for name in names {
+                ids.append(
+                    try await make(
+                        name, "absence",
+                        """
+                        "event_subject":"demo.silent.\(name)","absence_seconds":600,"overlap_policy":"\(name)"
+                        """, on: fixture))
+                #expect(try await trigger(name, on: fixture)["execution"] != nil)
+            }
+            let all = ids.map { "'\($0)'" }.joined(separator: ", ")
+            try await fixture.database.execute(
+                script: "UPDATE scheduler.timers SET next_fire_at = now() WHERE schedule_id IN (\(all))")
+            #expect(await becomes("1+1", ids[1], on: fixture))
+            #expect(await becomes("1+1", ids[2], on: fixture))
+            let stopping = "SELECT count(*) FROM scheduler.runs WHERE cancelling AND schedule_id"
+            #expect(await fixture.waits(until: "\(stopping) = '\(ids[2])'", is: 1))
+            let skipped = "SELECT count(*) FROM scheduler.executions WHERE reason = 'overlap' AND trigger = 'absence'"
+            #expect(await fixture.waits(until: "\(skipped) AND schedule_id = '\(ids[0])'", is: 1))
+            #expect(await places(of: ids[0], on: fixture) == "1+0")
+            for id in ids {
+                let isTold = await waitUntil(.seconds(5)) {
+                    (try? await fixture.events(of: id).contains("schedule absent")) ?? false
+                }
+                #expect(isTold)
+            }
+            try await remove(names, ids, on: fixture)
+        }
+
         @Test("A retry that a freeze holds goes when the freeze is cleared, not at a later look")
         func frozenRetries() async throws {
             let fixture = try await SharedSystem.running.fixture

@@ -116,7 +116,7 @@ struct ClaimBatch {
             if timing.type == .event {
                 hear(due, schedule, timing, facts, horizon, occupancy, heldUntil: held)
             } else {
-                miss(due, schedule, timing, facts, heldUntil: held)
+                miss(due, schedule, timing, facts, occupancy, heldUntil: held)
             }
             return
         }
@@ -170,8 +170,8 @@ struct ClaimBatch {
 
     /// Lets one wait for a place of a limit.
     private mutating func wait(
-        _ fire: PlannedFire, of schedule: CompiledSchedule, origin: Origin = .time, ordinal: Int64 = 0,
-        own: [UInt8]? = nil, _ timer: Timer
+        _ fire: PlannedFire, of schedule: CompiledSchedule, origin: Origin, ordinal: Int64, own: [UInt8]?,
+        _ timer: Timer
     ) {
         let occurrence = WaitingOccurrence(
             occurrence: Occurrence(
@@ -219,7 +219,7 @@ struct ClaimBatch {
     /// Tells an absence, unless its deadline must be looked at again.
     private mutating func miss(
         _ due: TimerTable.Due, _ schedule: CompiledSchedule, _ timing: Timing, _ facts: ListeningFacts?,
-        heldUntil: Instant?
+        _ occupancy: Occupancy?, heldUntil: Instant?
     ) {
         var timer = due.timer
         let deadline = timer.resumeFrom ?? due.nextFireAt
@@ -233,15 +233,12 @@ struct ClaimBatch {
             timer.resumeFrom = deadline
             listening.append((timer, true))
         case .again(let plan): move(timer, by: plan, of: schedule)
-        case .tell(let plan):
-            guard room.take(plan, late: late) else { return }
-            for fire in plan.fires {
-                if book.unclaimed(schedule.limits) > 0 {
-                    open(fire, of: schedule, isLast: false, &timer)
-                } else {
-                    wait(fire, of: schedule, timer)
-                }
-            }
+        case .tell(let told):
+            guard room.take(told, late: late) else { return }
+            // Its event is told whatever becomes of its command, which takes a place as any other fire.
+            let plan = occupancy.map { place(told, of: schedule, $0, &timer) } ?? told
+            for run in plan.skips { skip(run, of: schedule, &timer) }
+            for fire in plan.fires { open(fire, of: schedule, isLast: false, &timer) }
             timer.fireSequence += 1
             removals.append(
                 AuditEntry(
