@@ -13,6 +13,8 @@ struct ExplainCommand: Sendable {
     private static let day: Int64 = 86_400_000
     /// What was asked for by hand so near the moment is told of.
     private static let near: Int64 = 60_000
+    /// So many of those that wait are told of.
+    private static let mostOthers = 10
     /// Members of a schedule that decide when it fires.
     private static let timing: Set<String> = [
         "schedule_type", "cron_expression", "interval_seconds", "run_at", "rrule", "timezone", "dst_policy", "start_at",
@@ -103,16 +105,11 @@ struct ExplainCommand: Sendable {
         facts.executions = near.filter { [at = facts.at] row in
             row.origin != .time || abs(row.scheduledFor.milliseconds(since: at)) < 1000
         }
+        try await lookAtWaiting(&facts, on: connection)
         guard let occurrence = facts.occurrence else { return }
         let own = try await ExplanationTable.executions(of: id, from: occurrence, through: occurrence, on: connection)
         let known = Set(facts.executions.map(\.id))
         facts.executions = (facts.executions + own.filter { !known.contains($0.id) }).sorted { $0.id < $1.id }
-        let occupancy = try await BufferTable.occupancies(of: [id], on: connection)[id] ?? Occupancy()
-        if let place = occupancy.waiting.firstIndex(where: { $0.occurrence.scheduledFor == occurrence }) {
-            facts.waiting = ExplanationFacts.Waiting(
-                since: occupancy.waiting[place].since, ahead: place, open: occupancy.open,
-                limits: try await limits(of: facts.schedule, on: connection))
-        }
         facts.range = try await ExplanationTable.range(of: id, around: occurrence, on: connection)
         if let range = facts.range { facts.executions.removeAll { $0.id == range.id } }
         let open = facts.executions.filter { !$0.isOver }.map(\.id)
@@ -127,6 +124,28 @@ struct ExplainCommand: Sendable {
             freeze.holds(at: due)
                 && freeze.concerns(
                     namespace: schedule.namespace.description, target: schedule.definition.target.description)
+        }
+    }
+
+    /// What waits for a place has no row yet: the occurrence itself, and what else was asked for near the moment.
+    private func lookAtWaiting(_ facts: inout ExplanationFacts, on connection: PostgresConnection) async throws {
+        let id = facts.schedule.id
+        let found = try await BufferTable.occupancies(of: [id], on: connection)[id]
+        guard let occupancy = found, !occupancy.waiting.isEmpty else { return }
+        let limits = try await limits(of: facts.schedule, on: connection)
+        for (place, one) in occupancy.waiting.enumerated() {
+            let isMeant = one.occurrence.scheduledFor == facts.occurrence
+            // How the limits stand is told once.
+            let waiting = ExplanationFacts.Waiting(
+                since: one.since, ahead: place, open: occupancy.open,
+                limits: isMeant || facts.others.isEmpty ? limits : [])
+            if isMeant {
+                facts.waiting = facts.waiting ?? waiting
+            } else if abs(one.occurrence.scheduledFor.milliseconds(since: facts.at)) <= Self.near,
+                facts.others.count < Self.mostOthers
+            {
+                facts.others.append((one, waiting))
+            }
         }
     }
 

@@ -176,16 +176,27 @@ package struct Explanation: Sendable {
     private mutating func describeOthers(_ facts: ExplanationFacts) {
         let isListening = facts.schedule.definition.timing.isListening
         for row in facts.executions where row.origin != .time || isListening {
-            let what =
-                switch row.origin {
-                case .manual: "A trigger"
-                case .backfill: "A backfill"
-                case .retry: "A retry" + (row.retryOf.map { " of \($0)" } ?? "")
-                case .event: "A message"
-                case .time where isListening: "The absence of a message"
-                case .time, .after: "Another cause"
-                }
+            let cause = Self.cause(row.origin, isListening: isListening)
+            let what = cause + (row.origin == .retry ? row.retryOf.map { " of \($0)" } ?? "" : "")
             say("\(what) made execution \(row.id) for \(row.scheduledFor.rfc3339): it is \(row.state.rawValue).")
+        }
+        for (occurrence, waiting) in facts.others {
+            let cause = Self.cause(occurrence.occurrence.origin, isListening: isListening)
+            say(
+                "\(cause) asked for execution \(occurrence.id) for \(occurrence.occurrence.scheduledFor.rfc3339): "
+                    + "it has no place yet.")
+            tell(waiting, facts.schedule.definition)
+        }
+    }
+
+    private static func cause(_ origin: Origin, isListening: Bool) -> String {
+        switch origin {
+        case .manual: "A trigger"
+        case .backfill: "A backfill"
+        case .retry: "A retry"
+        case .event: "A message"
+        case .time where isListening: "The absence of a message"
+        case .time, .after: "Another cause"
         }
     }
 

@@ -104,6 +104,8 @@ package struct ExplanationFacts: Sendable {
     /// What the ledger has at the occurrence and near the moment.
     package var executions: [Execution] = []
     package var waiting: Waiting?
+    /// What else near the moment waits for a place: triggers, backfills, messages and the like.
+    package var others: [(occurrence: WaitingOccurrence, waiting: Waiting)] = []
     /// The range of skipped occurrences in which the occurrence lies.
     package var range: Execution?
     /// The last change of the schedule's state at or before the due time.

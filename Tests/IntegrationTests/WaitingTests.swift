@@ -152,5 +152,32 @@ extension Integration {
             #expect(third.header("Scheduler-Attempt") == "3")
             try await remove(["thawed"], [id], on: fixture)
         }
+
+        @Test("Of a trigger that waits explain says for what, and the timeline that it does")
+        func explained() async throws {
+            let fixture = try await SharedSystem.running.fixture
+            let id = try await make(
+                "asked", "interval",
+                #""interval_seconds":3600,"overlap_policy":"buffer","concurrency_key":"asked""#, on: fixture)
+            _ = try await trigger("asked", on: fixture)
+            var waiting: [JSONValue] = []
+            for _ in 0..<2 { waiting.append(try #require(try await trigger("asked", on: fixture)["waiting"])) }
+            let last = waiting[1]
+            let at = last["scheduled_for"]?.string ?? "?"
+            let why = try await fixture.done(
+                "schedule.explain", #"{"name":"asked","at":"\#(at)"}"#, in: Self.space)
+            let sentences = why["explanation"]?.items("sentences").compactMap(\.string) ?? []
+            let asked = "A trigger asked for execution \(last["execution_id"]?.string ?? "?") for \(at)"
+            let place = try #require(sentences.firstIndex { $0.hasPrefix(asked) }, "\(sentences)")
+            let reason = sentences.dropFirst(place + 1).first ?? ""
+            #expect(reason.hasPrefix("It waits since ") && reason.hasSuffix("and 1 wait before it."), "\(reason)")
+            #expect(sentences.filter { $0.hasPrefix("All of 1 places of concurrency_key asked are held") }.count == 1)
+            let timeline = try await fixture.done("schedule.timeline", #"{"name":"asked"}"#, in: Self.space)
+            let entries = timeline["timeline"]?.items("entries") ?? []
+            #expect(
+                entries.filter { $0["kind"]?.string == "waiting" }.compactMap { $0["at"]?.string }
+                    == waiting.compactMap { $0["scheduled_for"]?.string })
+            try await remove(["asked"], [id], on: fixture)
+        }
     }
 }
