@@ -107,7 +107,7 @@ package enum BufferTable {
             FROM w WHERE w.id IS NOT NULL),
         page AS MATERIALIZED (SELECT w.id FROM w WHERE w.id IS NOT NULL LIMIT $2)
         SELECT page.id, f.since, f.concurrency_key, f.target_limit, s.namespace, s.target_command,
-            s.state IN ('invalid', 'deleted') OR s.completion = 'none',
+            s.state IN ('invalid', 'deleted') OR s.completion = 'none' OR s.shadow,
             s.overlap_policy = 'allow' OR (
                 SELECT count(*) FROM scheduler.runs r WHERE r.schedule_id = page.id AND r.tracked) < s.max_in_flight,
             s.overlap_policy = 'cancel_previous' AND EXISTS (
