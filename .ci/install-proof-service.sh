@@ -10,7 +10,7 @@ tree=$1 work=$2
 ip link set lo up
 install -d -m 755 "$work" "$work/nats"
 install -d -m 700 -o postgres "$work/postgres"
-binaries=$(ls -d /usr/lib/postgresql/*/bin | sort -V | tail -1)
+binaries=$(printf '%s\n' /usr/lib/postgresql/*/bin | sort -V | tail -1)
 
 fail() {
     echo "install-proof: $*" >&2
@@ -34,6 +34,7 @@ mkdir -p "$work/env/carillon"
 cp docker/make-env.sh "$work/env"
 "$work/env/make-env.sh" >/dev/null
 set -a
+# shellcheck source=/dev/null
 . "$work/env/.env"
 set +a
 cp docker/nats/*.conf "$work/nats"
@@ -73,10 +74,10 @@ chroot --userspec=carillon:carillon "$tree" /usr/bin/env -i PATH=/usr/bin:/bin c
     2>"$work/carillon.log" &
 service=$!
 trap '{ kill -KILL $service; kill $nats $postgres; wait; } 2>/dev/null || true' EXIT
-# As the image asks: with the script that is its health check, in the tree.
-cp docker/healthcheck.sh "$tree/tmp/healthcheck"
-until_true 30 "/live" as_user /tmp/healthcheck /live
-until_true 30 "/ready" as_user /tmp/healthcheck /ready
+# As the image asks, and as the compose file does.
+healthy() { as_user carillon healthcheck --config "$credentials/carillon.conf" "$@"; }
+until_true 30 "to be alive" healthy --live
+until_true 30 "to be ready" healthy
 echo "       ready: $(curl -s http://127.0.0.1:8008/health); the service runs as $(ps -o uid= -p $service | tr -d " "), $(chroot "$tree" id carillon)"
 
 # A worker of the team, with nothing but bash. After the PONG its subscription stands.
@@ -92,6 +93,7 @@ line() {
     done
     fail "expected the server to say something within 10 s"
 }
+answer='' verb='' subject='' size=''
 line answer
 [ "$answer" = $'PONG\r' ] || fail "expected a worker to be let in, got $answer"
 
@@ -125,5 +127,8 @@ status=0
 wait $service || status=$?
 [ $status = 0 ] || fail "expected a good end, got $status"
 echo "       ended in $((($(date +%s%N) - begun) / 1000000)) ms, exit code 0"
+answer=0
+healthy --live >"$work/healthcheck.log" 2>&1 || answer=$?
+[ $answer = 1 ] || fail "expected exit code 1 from a health check of what has ended, got $answer"
 if grep -E '"level":"(error|critical)"' "$work/carillon.log"; then fail "expected no error in the log"; fi
-rm -rf "$tree/run/credentials" "$tree"/tmp/{healthcheck,tick.yaml}
+rm -rf "$tree/run/credentials" "$tree/tmp/tick.yaml"

@@ -8,11 +8,10 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 from=docker/debian
 out=$(realpath -m "${1:-.build/deb}")
-swift=${SWIFT:-swift}
-
+read -ra swift <<<"${SWIFT:-swift}"
 scratch=${SCRATCH:-.build}
 
-build=($swift build -c release --static-swift-stdlib --scratch-path "$scratch")
+build=("${swift[@]}" build -c release --static-swift-stdlib --scratch-path "$scratch")
 if [ -z "${CARILLON_BINARY:-}" ]; then
     "${build[@]}" --product carillon
     CARILLON_BINARY=$("${build[@]}" --show-bin-path)/carillon
@@ -70,6 +69,7 @@ install_file 644 $from/copyright $doc/copyright
 compressed $doc/changelog.gz < CHANGELOG.md
 printf 'carillon (%s) unstable; urgency=medium\n\n  * See changelog.gz.\n\n -- The authors of Carillon <carillon@localhost>  %s\n' \
     "$full" "$(date -u -R -d "@$SOURCE_DATE_EPOCH")" | compressed $doc/changelog.Debian.gz
+# shellcheck disable=SC2094
 for page in docs/*.md; do compressed "$doc/$(basename "$page").gz" < "$page"; done
 cp -r docker/nats docker/prometheus "$root/$doc/examples/"
 install_file 644 docker/grafana/dashboard.json $doc/examples/grafana/dashboard.json
@@ -78,11 +78,11 @@ find "$root/$doc/examples" -type d -exec chmod 755 {} + -o -type f -exec chmod 6
 {
     for checkout in "$scratch"/checkouts/*/; do
         for file in "$checkout"{LICENSE,NOTICE}*; do
-            [ -f "$file" ] && printf '===== %s %s =====\n\n' "$(basename "$checkout")" "$(basename "$file")" && cat "$file"
+            if [ -f "$file" ]; then printf '===== %s %s =====\n\n' "$(basename "$checkout")" "$(basename "$file")"; cat "$file"; fi
         done
     done
-    license=$(dirname "$(realpath "$(command -v "${swift%% *}")")")/../share/swift/LICENSE.txt
-    [ -f "$license" ] && printf '===== swift LICENSE.txt =====\n\n' && cat "$license"
+    license=$(dirname "$(realpath "$(command -v "${swift[0]}")")")/../share/swift/LICENSE.txt
+    if [ -f "$license" ]; then printf '===== swift LICENSE.txt =====\n\n'; cat "$license"; fi
 } | compressed $doc/third-party.gz
 
 for script in postinst prerm postrm; do install_file 755 $from/$script DEBIAN/$script; done
@@ -91,6 +91,7 @@ for script in postinst prerm postrm; do install_file 755 $from/$script DEBIAN/$s
 
 # The libraries that the program asks for, at the versions whose symbols it uses.
 printf 'Source: carillon\n\nPackage: carillon\nArchitecture: any\n' > "$work/debian/control"
+# shellcheck disable=SC2086
 depends=$(cd "$work" && dpkg-shlibdeps ${DEB_SHLIBDEPS_FLAGS:-} -O -e"$root/usr/bin/carillon" | sed -n 's/^shlibs:Depends=//p')
 cat > "$root/DEBIAN/control" <<CONTROL
 Package: carillon
