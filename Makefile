@@ -17,10 +17,12 @@ help: ## Show this list
 bootstrap: ## Install what building and testing need (asks apt, once)
 	@.ci/bootstrap.sh
 
-build: bootstrap ## Build carillon for use (release)
+build: ## Build carillon for use (release)
+	@.ci/bootstrap.sh build
 	$(SWIFT) build -c release --product carillon
 
-deb: bootstrap ## Build a Debian package into .build/deb (release, Swift's runtime linked in)
+deb: ## Build a Debian package into .build/deb (release, Swift's runtime linked in)
+	@.ci/bootstrap.sh deb
 	SWIFT='$(SWIFT)' docker/debian/build.sh
 
 prove-install: ## Install that package in a bare Debian tree, serve, fire, purge (root; about 5 minutes)

@@ -2,11 +2,18 @@
 # Installs what building and testing need and this machine lacks: Debian packages, and a virtual environment with the
 # Python programs that the tests ask for a second opinion. Says what to install where it may not. Under 1 s when all
 # is there.
+#   bootstrap.sh          all of it
+#   bootstrap.sh build    what building and trying it out need: no tool of the tests
+#   bootstrap.sh deb      the same, and what packs it
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-packages=(json-schema-test-suite libical-dev libnats-dev libpcre2-dev libpq-dev nats-server postgresql tzdata pkg-config
-    make openssl python3-venv tmux)
+packages=(libical-dev libnats-dev libpcre2-dev libpq-dev nats-server postgresql tzdata pkg-config make)
+case ${1:-} in
+build) ;;
+deb) packages+=(dpkg-dev) ;;
+*) packages+=(json-schema-test-suite openssl python3-venv tmux) ;;
+esac
 requirements=(nats-py==2.16.0 croniter==7.0.0 cronsim==2.8 nkeys==0.2.1 python-dateutil==4.0.0
     jsonschema==4.26.0 PyYAML==6.0.3 python-crontab==3.4.0 openapi-spec-validator==0.9.0 schemathesis==4.32.5)
 
@@ -52,6 +59,8 @@ if command -v dpkg-query >/dev/null; then
 else
     say "no dpkg here: install the like of ${packages[*]} yourself"
 fi
+
+if [ $# -gt 0 ]; then exit 0; fi
 
 # Prometheus' own programs, for the tests of metrics and alerts. Unpacked, not installed: the package would set up a service
 # and bring 300 MB.
