@@ -97,6 +97,7 @@ done
 echo "       $(there systemd-analyze security carillon --no-pager | grep 'Overall')"
 
 # A schedule fires, seen with bash alone.
+# shellcheck disable=SC2016
 there bash -c '
     exec 5<>/dev/tcp/127.0.0.1/4222
     read -r -t 5 -u 5 _
@@ -114,7 +115,7 @@ for _ in $(seq 150); do
     if [ "$again" != 0 ] && [ "$again" != "$pid" ]; then break; fi
     sleep 0.1
 done
-[ "$again" != 0 ] && [ "$again" != "$pid" ] || fail "expected it to be started again"
+if [ "$again" = 0 ] || [ "$again" = "$pid" ]; then fail "expected it to be started again"; fi
 there dpkg --install /var/cache/package.deb >"$work/upgrade.log" 2>&1 || fail "expected to be installed over itself"
 [ "$(main)" = "$again" ] || fail "expected an upgrade to leave it running"
 grep -q 'goes on running' "$work/upgrade.log" || fail "expected an upgrade to say that it goes on running"

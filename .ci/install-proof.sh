@@ -12,7 +12,9 @@ cd "$(dirname "$0")/.."
 # In namespaces of its own: mounts and processes end with it, however it ends.
 if [ -z "${PROOF_INSIDE:-}" ]; then
     [ "$(id -u)" = 0 ] || { echo "install-proof.sh: expected root, for a chroot" >&2 && exit 1; }
-    command -v debootstrap >/dev/null || { echo "install-proof.sh: missing; run: apt-get install debootstrap" >&2 && exit 1; }
+    for program in debootstrap curl ip nats-server; do
+        command -v $program >/dev/null || { echo "install-proof.sh: missing; run: apt-get install debootstrap curl iproute2 nats-server postgresql" >&2 && exit 1; }
+    done
     exec env PROOF_INSIDE=1 unshare --mount --pid --fork --kill-child=KILL --mount-proc --propagation private -- "$PWD/.ci/install-proof.sh" "$@"
 fi
 
@@ -20,6 +22,7 @@ suite=${SUITE:-bookworm}
 mirror=${MIRROR:-http://deb.debian.org/debian}
 packages=(.build/deb/carillon_*.deb)
 package=$(realpath "${1:-${packages[-1]}}")
+[ -f "$package" ] || { echo "install-proof.sh: expected a package, found none at $package; run: make deb" >&2 && exit 1; }
 kept=$PWD/.build/install-proof/$suite.tar
 work=$(mktemp -d)
 chmod 755 "$work"
