@@ -20,16 +20,22 @@ else
     commit=$(git rev-parse --verify --short "$1^{commit}")
     folder=$PWD/.build/older/$commit
     older=$folder/.build/debug/carillon
-    if [ ! -x "$older" ]; then
-        rm -rf "$folder"
-        mkdir -p "$folder/.build"
-        git archive "$commit" | tar -x -C "$folder"
+    # Whole or not there: a build that was cut short is gone on with, and not begun again.
+    if [ ! -d "$folder" ]; then
+        rm -rf "$folder.new"
+        mkdir -p "$folder.new/.build"
+        git archive "$commit" | tar -x -C "$folder.new"
         # What was fetched already need not be fetched again.
         for part in checkouts repositories; do
-            if [ -d ".build/$part" ]; then cp -r ".build/$part" "$folder/.build/"; fi
+            if [ -d ".build/$part" ]; then cp -r ".build/$part" "$folder.new/.build/"; fi
         done
-        "${SWIFT:-swift}" build --package-path "$folder" --product carillon
+        mv "$folder.new" "$folder"
     fi
+    "${SWIFT:-swift}" build --package-path "$folder" --product carillon
+fi
+if [ ! -x "$older" ]; then
+    echo "upgrade-proof: expected a program at $older" >&2
+    exit 1
 fi
 
 tests=$("${SWIFT:-swift}" build --show-bin-path)/carillonPackageTests.xctest
