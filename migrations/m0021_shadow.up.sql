@@ -1,5 +1,7 @@
--- Shadow mode: everything but the publish. A program of before does not know of it, and would publish: only once all
--- instances are of this version may somebody ask for it.
+-- breaking
+-- An older program would publish what shall not be published.
+
+-- Shadow mode: everything but the publish.
 
 -- Read with the row when a schedule is compiled, never searched by. A constant default rewrites no row.
 ALTER TABLE scheduler.schedules ADD COLUMN shadow boolean NOT NULL DEFAULT false;
