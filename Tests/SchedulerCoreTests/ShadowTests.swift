@@ -83,3 +83,35 @@ import Testing
         #expect(!shadow.isRetimed(from: live) && !shadow.says(sameAs: live))
     }
 }
+
+/// What a rescue makes of an execution whose schedule came into the shadow, or out of it, after it was claimed.
+@Suite("Shadow switches") struct ShadowSwitchTests {
+    private static let at = Instant(milliseconds: 1_800_000_000_000)
+    private static let before = at.adding(milliseconds: -1)
+    private static let behind = at.adding(milliseconds: 1)
+
+    @Test("What was due before the switch is what it was claimed as; what is due behind it is what the schedule is now")
+    func sides() {
+        for isShadow in [false, true] {
+            let into = ShadowSwitch(isInto: true, at: Self.at)
+            #expect(!into.wasShadow)
+            for due in [Self.before, Self.at] {
+                #expect(!into.shadows(sendableAt: due, mayHaveBeenSent: true, isShadow: isShadow))
+                #expect(!into.shadows(sendableAt: due, mayHaveBeenSent: false, isShadow: isShadow))
+            }
+            #expect(into.shadows(sendableAt: Self.behind, mayHaveBeenSent: false, isShadow: isShadow) == isShadow)
+            let out = ShadowSwitch(isInto: false, at: Self.at)
+            #expect(out.wasShadow)
+            for due in [Self.before, Self.at] {
+                #expect(out.shadows(sendableAt: due, mayHaveBeenSent: false, isShadow: isShadow))
+            }
+            #expect(out.shadows(sendableAt: Self.behind, mayHaveBeenSent: false, isShadow: isShadow) == isShadow)
+        }
+    }
+
+    @Test("What may have been sent is never called a shadow")
+    func sent() {
+        let into = ShadowSwitch(isInto: true, at: Self.at)
+        #expect(!into.shadows(sendableAt: Self.behind, mayHaveBeenSent: true, isShadow: true))
+    }
+}

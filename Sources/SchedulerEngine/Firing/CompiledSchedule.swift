@@ -94,9 +94,6 @@ package final class CompiledSchedule: Sendable {
     /// Its target tells how its executions end.
     package var isTracked: Bool { life.completion != .none }
 
-    /// Whether an execution was claimed, or last looked at, in shadow as it is now: then nobody can have sent it.
-    func shadows(_ execution: Execution) -> Bool { isShadow && execution.scheduleVersion == version }
-
     /// The headers that its creator chose.
     var userHeaders: [(name: String, value: String)] {
         fixedHeaders.dropFirst(Self.ownHeaderCount).map { ($0.name.description, $0.value) }

@@ -57,6 +57,8 @@ package final class Fire: @unchecked Sendable {
     package let kind: FireClass
     /// Its target tells how it ends.
     package let isTracked: Bool
+    /// It comes to its time, and is not published: nobody can have sent it.
+    let isShadow: Bool
     /// The execution whose end made this one.
     package let causedBy: ExecutionID?
     /// Of the command that asked for it.
@@ -99,10 +101,11 @@ package final class Fire: @unchecked Sendable {
         id: ExecutionID, schedule: CompiledSchedule, claim: OpenClaim, scheduledFor: Instant, dueAt: Instant,
         fence: Int64, attempt: Int32 = 1, generation: Int32, missedCount: Int64 = 0, ordinal: Int64 = 0,
         origin: Origin = .time, trigger: Trigger, kind: FireClass = .onTime, isTracked: Bool? = nil,
-        causedBy: ExecutionID? = nil, isLast: Bool = false, payload: [UInt8]? = nil, sentSince: Instant? = nil,
-        claimedAt: Instant? = nil, trace: TraceContext? = nil
+        isShadow: Bool? = nil, causedBy: ExecutionID? = nil, isLast: Bool = false, payload: [UInt8]? = nil,
+        sentSince: Instant? = nil, claimedAt: Instant? = nil, trace: TraceContext? = nil
     ) {
         self.id = id
+        self.isShadow = isShadow ?? schedule.isShadow
         sendableAt = max(dueAt, claimedAt ?? dueAt)
         self.schedule = schedule
         self.claim = claim
@@ -221,7 +224,7 @@ extension Fire {
     var isPublishable: Bool { payloadProblems.isEmpty }
 
     /// Whether its time ends it here, and its target hears nothing of it.
-    var endsUnsent: Bool { schedule.isShadow || !isPublishable }
+    var endsUnsent: Bool { isShadow || !isPublishable }
 
     /// What an execution is dead of whose payload breaks the target's schema.
     static let payloadInvalid = "payload_invalid"

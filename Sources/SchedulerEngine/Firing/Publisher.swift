@@ -245,9 +245,8 @@ extension Publisher {
                 unsent.append((fire, .refused(Fire.payloadInvalid, isFatal: true)))
                 continue
             }
-            guard !fire.schedule.isShadow else {
-                // Claimed before it was one, and perhaps sent by whoever held it: nobody can know.
-                unsent.append((fire, fire.sentSince == nil ? .shadowed : .withheld))
+            guard !fire.isShadow else {
+                unsent.append((fire, .shadowed))
                 continue
             }
             guard !fire.isWithheld else {

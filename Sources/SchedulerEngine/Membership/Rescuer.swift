@@ -54,12 +54,17 @@ package final class Rescuer: Sendable {
             let rows = try await ClaimTable.rows(of: claim.executions, on: transaction)
             try await compiler.targets.catchUp(on: transaction)
             let fetched = try await ScheduleTable.fetch(Array(Set(rows.map(\.execution.schedule))), on: transaction)
-            var abandoned = Abandoned(claim, rows, holders(of: fetched), at: clock.now())
+            let holders = holders(of: fetched)
+            let switches = try await ShadowTable.switches(since: edited(rows, holders), on: transaction)
+            var abandoned = Abandoned(claim, rows, holders, switches, at: clock.now())
             // Timers before rows, as everybody locks them.
             let over = Set(abandoned.endings.map(\.schedule)).sorted()
             if !over.isEmpty { _ = try await TimerTable.lockAll(over, in: transaction) }
             abandoned.adopted(
                 try await ClaimTable.adopt(claim.executions, from: claim.owner, by: instance, in: transaction))
+            for (version, ids) in abandoned.refreshed {
+                _ = try await RecallTable.refresh(ids, of: instance, version: version, in: transaction)
+            }
             let writes = try await writes(adopting: abandoned, over, in: transaction)
             return ((abandoned, writes), writes.calls)
         }
@@ -81,6 +86,18 @@ package final class Rescuer: Sendable {
         for schedule in fetched.schedules { holders[schedule.id] = .ready(compiler.compile(schedule)) }
         for unreadable in fetched.unreadable { holders[unreadable.id] = .unreadable(unreadable) }
         return holders
+    }
+
+    /// What was claimed by another version of its schedule than there is now: that may have been in shadow, or not.
+    private func edited(
+        _ rows: [(execution: Execution, payload: [UInt8]?)], _ holders: [ScheduleID: Holder]
+    ) -> [ExecutionID] {
+        rows.compactMap { execution, _ in
+            guard execution.state == .claimed, case .ready(let schedule) = holders[execution.schedule],
+                schedule.version != execution.scheduleVersion
+            else { return nil }
+            return execution.id
+        }
     }
 
     /// The writes of a rescue; the timers of what ends are locked.
@@ -120,7 +137,7 @@ package final class Rescuer: Sendable {
         var settled = abandoned.executions.count - abandoned.rows.count
         for (execution, payload) in abandoned.rows {
             if abandoned.holds(execution), case .ready(let schedule) = abandoned.holders[execution.schedule] {
-                fires.append(fire(execution, payload, of: schedule, claim, abandoned.fencedAt))
+                fires.append(fire(execution, payload, of: schedule, claim, abandoned))
             } else if execution.isToldFromJournal,
                 let event = event(execution, payload, of: abandoned.holders[execution.schedule], claim)
             {
@@ -140,7 +157,7 @@ package final class Rescuer: Sendable {
 
     private func fire(
         _ execution: Execution, _ payload: [UInt8]?, of schedule: CompiledSchedule, _ claim: OpenClaim,
-        _ fencedAt: Instant
+        _ abandoned: Abandoned
     ) -> Fire {
         Fire(
             id: execution.id, schedule: schedule, claim: claim, scheduledFor: execution.scheduledFor,
@@ -149,10 +166,10 @@ package final class Rescuer: Sendable {
             origin: execution.origin, trigger: execution.trigger,
             // A backfill yields to what is on time, whoever holds it.
             kind: execution.origin == .backfill ? .backfilled : .onTime, isTracked: execution.isTracked,
-            causedBy: execution.causedBy,
+            isShadow: abandoned.isShadow(execution, of: schedule), causedBy: execution.causedBy,
             // Whether it was a schedule's last is not in the row: let the record ask.
             isLast: execution.origin == .time || execution.origin == .event, payload: payload,
-            sentSince: execution.sendableAt <= clock.now() && execution.mayHaveBeenSent(of: schedule, before: fencedAt)
+            sentSince: execution.sendableAt <= clock.now() && abandoned.mayHaveBeenSent(execution, of: schedule)
                 ? execution.sendableAt : nil, claimedAt: execution.claimedAt, trace: execution.trace)
     }
 
@@ -192,6 +209,8 @@ extension Rescuer {
         let executions: [ExecutionID]
         let fencedAt: Instant
         let holders: [ScheduleID: Holder]
+        /// The first of each since it was claimed.
+        private let switches: [ExecutionID: ShadowSwitch]
         let now: Instant
         /// As they will stand once the rescue is committed.
         private(set) var rows: [(execution: Execution, payload: [UInt8]?)]
@@ -204,12 +223,13 @@ extension Rescuer {
         /// What somebody else than the claim's owner holds by now is left to him.
         init(
             _ claim: ClaimTable.AbandonedClaim, _ rows: [(execution: Execution, payload: [UInt8]?)],
-            _ holders: [ScheduleID: Holder], at now: Instant
+            _ holders: [ScheduleID: Holder], _ switches: [ExecutionID: ShadowSwitch], at now: Instant
         ) {
             id = claim.id
             executions = claim.executions
             fencedAt = claim.fencedAt
             self.holders = holders
+            self.switches = switches
             self.now = now
             self.rows = rows
             for index in rows.indices
@@ -232,13 +252,41 @@ extension Rescuer {
             execution.state == .claimed && adopted.contains(execution.id)
         }
 
+        /// Whether its claimant may have sent it. Of what it held in shadow it sent nothing.
+        func mayHaveBeenSent(_ execution: Execution, of schedule: CompiledSchedule) -> Bool {
+            guard !(switches[execution.id]?.wasShadow ?? schedule.isShadow) else { return false }
+            return DispatchDecision.mayHaveBeenSent(sendableAt: execution.sendableAt, fencedAt: fencedAt)
+        }
+
+        /// Whether nothing of it is published: what was claimed before a switch has been promised as it was.
+        func isShadow(_ execution: Execution, of schedule: CompiledSchedule) -> Bool {
+            guard let change = switches[execution.id] else { return schedule.isShadow }
+            return change.shadows(
+                sendableAt: execution.sendableAt, mayHaveBeenSent: mayHaveBeenSent(execution, of: schedule),
+                isShadow: schedule.isShadow)
+        }
+
+        /// By the versions of their schedules, those that a switch has made another thing than they were claimed as.
+        /// Whoever should rescue them once more must take them for what they are now.
+        var refreshed: [Int64: [ExecutionID]] {
+            var refreshed: [Int64: [ExecutionID]] = [:]
+            for (execution, _) in rows where holds(execution) {
+                guard let change = switches[execution.id],
+                    case .ready(let schedule) = holders[execution.schedule],
+                    isShadow(execution, of: schedule) != change.wasShadow
+                else { continue }
+                refreshed[schedule.version, default: []].append(execution.id)
+            }
+            return refreshed
+        }
+
         /// Whether an execution may still be published; where it may not, it ends.
         private mutating func decide(_ index: Int) {
             let execution = rows[index].execution
             switch holders[execution.schedule] {
             case .ready(let schedule):
                 guard let fault = schedule.publishingFault else {
-                    if schedule.dispatch.forbidsSecondCopy, execution.mayHaveBeenSent(of: schedule, before: fencedAt) {
+                    if schedule.dispatch.forbidsSecondCopy, mayHaveBeenSent(execution, of: schedule) {
                         rows[index].execution.outcome = DispatchEnd.uncertainWord
                         end(index, .dead, DispatchEnd.uncertainWord)
                     }
@@ -278,10 +326,6 @@ extension Rescuer {
 extension Execution {
     /// From when on its claimant could send it: claimed, and due.
     fileprivate var sendableAt: Instant { max(dueAt, claimedAt) }
-
-    fileprivate func mayHaveBeenSent(of schedule: CompiledSchedule, before fencedAt: Instant) -> Bool {
-        !schedule.shadows(self) && DispatchDecision.mayHaveBeenSent(sendableAt: sendableAt, fencedAt: fencedAt)
-    }
 
     /// Whether the journal owes the event of its end. What has a life tells by messages of its own, and while it is open
     /// the journal has nothing to tell; an end that both tell has one id.
