@@ -15,13 +15,16 @@ let deque = Target.Dependency.product(name: "DequeModule", package: "swift-colle
 let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
 let hummingbird = Target.Dependency.product(name: "HummingbirdCore", package: "hummingbird")
 let heap = Target.Dependency.product(name: "HeapModule", package: "swift-collections")
+let inMemoryTracing = Target.Dependency.product(name: "InMemoryTracing", package: "swift-distributed-tracing")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let metrics = Target.Dependency.product(name: "CoreMetrics", package: "swift-metrics")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let mustache = Target.Dependency.product(name: "Mustache", package: "swift-mustache")
 let signals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
+let tracing = Target.Dependency.product(name: "Tracing", package: "swift-distributed-tracing")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 
 /// A module of ours. A module imports only modules that stand above it.
@@ -39,6 +42,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-distributed-tracing", from: "1.7.3"),
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
@@ -80,6 +84,10 @@ let package = Package(
         module("Telemetry", ["Recurrence", "JSONText", logging]),
         module("PrometheusMetrics", [metrics]),
         module("ServiceMetrics", ["PrometheusMetrics", metrics]),
+        module(
+            "SpanExport",
+            ["JSONText", deque, lifecycle, logging, nioCore, nioHTTP1, nioPosix, tracing]),
+        module("ServiceTracing", ["Recurrence", "SchedulerCore", "SpanExport", tracing]),
 
         // The service.
         module(
@@ -90,16 +98,15 @@ let package = Package(
             "SchedulerEngine",
             [
                 "CLinux", "ThreadMonitor", "Recurrence", "ZoneData", "JSONText", "JSONSchema", "PayloadTemplates",
-                "SchedulerCore", "SchedulerWire", "NATSClient", "KeyValueLock", "PostgresClient", "SchedulerStore", "ServiceMetrics",
-                deque,
-                lifecycle, logging,
+                "SchedulerCore", "SchedulerWire", "NATSClient", "KeyValueLock", "PostgresClient", "SchedulerStore",
+                "ServiceMetrics", "ServiceTracing", deque, lifecycle, logging,
             ]),
         module(
             "SchedulerAPI",
             [
                 "Recurrence", "ZoneData", "JSONText", "JSONSchema", "PayloadTemplates", "SchedulerCore",
                 "SchedulerWire", "NATSClient", "PostgresClient", "PrometheusMetrics", "Migrations", "SchedulerStore",
-                "SchedulerEngine", "ServiceMetrics", lifecycle, logging,
+                "SchedulerEngine", "ServiceMetrics", "ServiceTracing", lifecycle, logging,
             ]),
         module(
             "SchedulerHTTP",
@@ -114,8 +121,8 @@ let package = Package(
             dependencies: [
                 "Recurrence", "JSONText", "JSONSchema", "ZoneData", "SchedulerCore", "SchedulerWire", "NATSClient",
                 "PostgresClient", "Migrations", "LocalServers", "Telemetry", "SchedulerStore", "SchedulerEngine",
-                "SchedulerAPI", "SchedulerHTTP", "ScheduleFiles", "PrometheusMetrics", "ServiceMetrics", "TopView",
-                arguments, lifecycle, logging, metrics, signals, yams,
+                "SchedulerAPI", "SchedulerHTTP", "ScheduleFiles", "PrometheusMetrics", "ServiceMetrics",
+                "ServiceTracing", "SpanExport", "TopView", arguments, lifecycle, logging, metrics, signals, yams,
             ], swiftSettings: settings),
 
         // Measured beside the floor, a C program that does only the durable work of firing.
@@ -158,12 +165,15 @@ let package = Package(
         tests(of: "Telemetry", ["JSONText", logging]),
         tests(of: "PrometheusMetrics", ["LocalServers", "TestSupport", metrics]),
         tests(of: "ServiceMetrics", ["JSONText", "LocalServers", "PrometheusMetrics", "TestSupport", metrics]),
+        tests(of: "SpanExport", ["JSONText", "LocalServers", "TestSupport", lifecycle, logging, tracing]),
+        tests(of: "ServiceTracing", ["Recurrence", "SchedulerCore", "SpanExport", inMemoryTracing, tracing]),
         .testTarget(
             name: "CarillonTests",
             dependencies: [
                 "carillon", "JSONSchema", "JSONText", "LocalServers", "Migrations", "NATSClient", "PostgresClient",
                 "Recurrence", "SchedulerAPI", "SchedulerHTTP", "SchedulerCore", "SchedulerEngine", "SchedulerStore",
-                "SchedulerWire", "ServiceFixture", "Telemetry", "TestSupport", "TopView", arguments, logging, yams,
+                "SchedulerWire", "ServiceFixture", "SpanExport", "Telemetry", "TestSupport", "TopView", arguments,
+                logging, yams,
             ], swiftSettings: settings),
         .testTarget(
             name: "IntegrationTests",

@@ -15,7 +15,7 @@ deb) packages+=(dpkg-dev) ;;
 *) packages+=(json-schema-test-suite openssl python3-venv tmux) ;;
 esac
 requirements=(nats-py==2.16.0 croniter==7.0.0 cronsim==2.8 nkeys==0.2.1 python-dateutil==4.0.0
-    jsonschema==4.26.0 PyYAML==6.0.3 python-crontab==3.4.0 openapi-spec-validator==0.9.0 schemathesis==4.32.5)
+    jsonschema==4.26.0 PyYAML==6.0.3 python-crontab==3.4.0 openapi-spec-validator==0.9.0 schemathesis==4.32.5 opentelemetry-proto==1.45.2)
 
 say() { printf 'bootstrap: %s\n' "$*" >&2; }
 

@@ -4,6 +4,7 @@ package import NATSClient
 package import SchedulerCore
 package import SchedulerEngine
 package import SchedulerWire
+package import ServiceTracing
 
 /// Carries commands out for every face that takes them, over NATS or HTTP: one set of handlers, one count, one rate.
 package struct CommandDispatcher: Sendable {
@@ -37,9 +38,15 @@ package struct CommandDispatcher: Sendable {
     private var mostMessageBytes: Int { Int(connection.serverInfo?.maximumPayload ?? 1 << 20) }
 
     /// Answers a command, counts it, and tells the log what no requester is told.
-    /// - Parameter trace: the context that it came in.
-    package func answer(_ command: CommandSubject, body: [UInt8], trace: TraceContext? = nil) async -> Answer {
+    /// - Parameter trace: the context that it came in; where somebody records it, what the command does belongs to a span
+    ///   of its own within.
+    package func answer(
+        _ command: CommandSubject, body: [UInt8], trace: TraceContext? = nil,
+        by road: ServiceTracer.CommandRoad = .nats
+    ) async -> Answer {
         let begun = MonotonicClock.now()
+        let span = engine.tracer.begin(command, by: road, within: trace, of: engine)
+        let trace = span?.trace ?? trace
         let answer: Answer
         do {
             let reply = try await Correlation.$current.withValue(Correlation(trace: trace)) {
@@ -57,6 +64,7 @@ package struct CommandDispatcher: Sendable {
             Envelope(noun: command.noun, verb: command.verb).failure(failure, into: &writer)
             answer = Answer(body: writer.bytes, failure: failure)
         }
+        span?.end(answer.failure, of: engine)
         log(command, body, trace, answer.failure, since: begun)
         statistics.record(command.command, nanoseconds: MonotonicClock.now() - begun, error: answer.failure)
         return answer

@@ -7,6 +7,7 @@ import SchedulerStore
 import SchedulerWire
 import ServiceLifecycle
 package import ServiceMetrics
+package import ServiceTracing
 import Synchronization
 import ZoneData
 
@@ -19,6 +20,7 @@ package final class Engine: Service {
     private let targets: TargetsWatch
     package let limits = LimitBoard()
     package let meters: ServiceMeters
+    package let tracer: ServiceTracer
     private let logger: Logger
     private let clock = PostgresClock()
     private let current = Mutex<Session?>(nil)
@@ -30,7 +32,8 @@ package final class Engine: Service {
 
     package init(
         configuration: EngineConfiguration, links: Session.Links, compiler: ScheduleCompiler, zones: ZoneWatch,
-        targets: TargetsWatch = TargetsWatch(), meters: ServiceMeters = ServiceMeters(), logger: Logger
+        targets: TargetsWatch = TargetsWatch(), meters: ServiceMeters = ServiceMeters(),
+        tracer: ServiceTracer = ServiceTracer(), logger: Logger
     ) {
         self.configuration = configuration
         self.links = links
@@ -38,6 +41,7 @@ package final class Engine: Service {
         self.zones = zones
         self.targets = targets
         self.meters = meters
+        self.tracer = tracer
         self.logger = logger
     }
 
@@ -80,6 +84,13 @@ package final class Engine: Service {
         }
     }
 
+    /// The time as spans have it, in microseconds since 1970: PostgreSQL's, as all times of the ledger, and the machine's
+    /// until it is known.
+    package var microseconds: Int64 {
+        clock.isSet
+            ? clock.microseconds(at: MonotonicClock.now()) : PostgresClock.machineNow().milliseconds * 1000
+    }
+
     /// The release of the zone data in use; nil where the folder names none.
     package var zoneRelease: String? { zones.database.version }
 
@@ -117,7 +128,8 @@ package final class Engine: Service {
         let instance = InstanceID(.version7(at: PostgresClock.machineNow(), random: &random))
         let session = try Session(
             instance, configuration: configuration, links: links, clock: clock, compiler: compiler, zones: zones,
-            rules: (targets, limits), bucket: bucket, draining: draining, meters: meters, logger: logger)
+            rules: (targets, limits), bucket: bucket, draining: draining, meters: meters, tracer: tracer,
+            logger: logger)
         do {
             try await session.join()
             tellStart(session)

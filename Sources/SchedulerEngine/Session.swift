@@ -7,6 +7,7 @@ package import SchedulerCore
 import SchedulerStore
 import SchedulerWire
 import ServiceMetrics
+import ServiceTracing
 import Synchronization
 
 /// One incarnation of this process as a member: its row, its lease, its sessions with PostgreSQL, and the loops that
@@ -78,7 +79,7 @@ package final class Session: Sendable {
     init(
         _ instance: InstanceID, configuration: EngineConfiguration, links: Links, clock: PostgresClock,
         compiler: ScheduleCompiler, zones: ZoneWatch, rules: (targets: TargetsWatch, limits: LimitBoard),
-        bucket: KeyValueBucket, draining: Flag, meters: ServiceMeters, logger: Logger
+        bucket: KeyValueBucket, draining: Flag, meters: ServiceMeters, tracer: ServiceTracer, logger: Logger
     ) throws {
         self.instance = instance
         self.configuration = configuration
@@ -97,10 +98,14 @@ package final class Session: Sendable {
         let records = RecordQueue(batch: configuration.batch)
         let teller = try EventTeller(
             names: configuration.names, connection: links.gathered, timeout: configuration.acknowledgementTimeout,
-            meters: meters, onSettle: { records.settledMore() })
+            meters: meters, tracer: tracer, onSettle: { records.settledMore() })
         let publisher = try Publisher(
             configuration: Publisher.Configuration(configuration), prompt: links.prompt, gathered: links.gathered,
-            clock: clock, trust: trust, onEnd: { records.add($0) }, onDoubt: { [doubts] in doubts.add($0) })
+            clock: clock, trust: trust,
+            onEnd: {
+                tracer.published($0, by: clock)
+                records.add($0)
+            }, onDoubt: { [doubts] in doubts.add($0) })
         recorder = Recorder(
             instance: instance, names: configuration.names, queue: records, clock: clock, publisher: publisher,
             teller: teller, unended: unended, chained: chained,

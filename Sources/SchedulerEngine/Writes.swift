@@ -3,7 +3,6 @@ package import Recurrence
 package import SchedulerCore
 package import SchedulerStore
 import SchedulerWire
-import ServiceMetrics
 
 /// The calls that end a transaction, and which of their rows name changes whose events are owed, so that these are told
 /// as soon as the transaction is durable. Where its answer is lost, the outbox's sweep tells them.
@@ -11,7 +10,7 @@ package struct Writes: Sendable {
     package private(set) var calls: [Call]
     private var audits: [(call: Int, entry: AuditEntry)] = []
     private var exhaustions: [Int] = []
-    private var messages: [(call: Int, messages: [OwedMessage], samples: [ExecutionSample?])] = []
+    private var messages: [(call: Int, messages: [OwedMessage], steps: [LifeStep?])] = []
     /// Calls that tell followers.
     private var chains: [Int] = []
 
@@ -26,7 +25,7 @@ package struct Writes: Sendable {
         writes.audits += other.audits.map { ($0.call + first, $0.entry) }
         writes.exhaustions += other.exhaustions.map { $0 + first }
         writes.chains += other.chains.map { $0 + first }
-        writes.messages += other.messages.map { ($0.call + first, $0.messages, $0.samples) }
+        writes.messages += other.messages.map { ($0.call + first, $0.messages, $0.steps) }
     }
 
     package mutating func audit(_ entry: AuditEntry) {
@@ -42,13 +41,13 @@ package struct Writes: Sendable {
 
     /// Owes messages, to be published in their order.
     package mutating func owe(_ messages: [OwedMessage], at now: Instant) {
-        owe(messages, samples: messages.map { _ in nil }, at: now)
+        owe(messages, steps: messages.map { _ in nil }, at: now)
     }
 
-    /// - Parameter samples: what metrics take from each of them, once it is durable.
-    mutating func owe(_ messages: [OwedMessage], samples: [ExecutionSample?], at now: Instant) {
+    /// - Parameter steps: what is counted and traced of each of them, once it is durable.
+    mutating func owe(_ messages: [OwedMessage], steps: [LifeStep?], at now: Instant) {
         guard !messages.isEmpty else { return }
-        self.messages.append((calls.count, messages, samples))
+        self.messages.append((calls.count, messages, steps))
         calls.append(OwedTable.insert(messages, at: now))
     }
 
@@ -85,9 +84,9 @@ package struct Writes: Sendable {
                 if let schedule = entry.schedule { exhausted.insert(schedule) }
             }
         }
-        for (call, messages, samples) in messages {
-            owed += zip(try OwedTable.insertedIDs(rows[call]), zip(messages, samples)).map {
-                .message($1.0, id: $0, sample: $1.1)
+        for (call, messages, steps) in messages {
+            owed += zip(try OwedTable.insertedIDs(rows[call]), zip(messages, steps)).map {
+                .message($1.0, id: $0, step: $1.1)
             }
         }
         return (owed, exhausted)

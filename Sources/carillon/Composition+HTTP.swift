@@ -3,6 +3,7 @@ import SchedulerCore
 import SchedulerEngine
 import SchedulerHTTP
 import SchedulerWire
+import ServiceTracing
 import ZoneData
 
 extension Composition {
@@ -22,7 +23,8 @@ extension Composition {
                 let kind: CommandSubject.Kind =
                     command.namespace.map { .command(namespace: $0.description) } ?? .administration
                 let subject = CommandSubject(kind, noun: command.page.noun, verb: command.page.verb)
-                let answer = await dispatcher.answer(subject, body: command.body, trace: command.trace)
+                let answer = await dispatcher.answer(
+                    subject, body: command.body, trace: command.trace, by: .http)
                 return HTTPBackend.Answer(body: answer.body, failure: answer.failure)
             },
             mostBytes: { dispatcher.mostBytes }, faults: { engine.faults() }, health: { await report.write() },

@@ -9,6 +9,8 @@ import SchedulerEngine
 import SchedulerHTTP
 import ServiceLifecycle
 import ServiceMetrics
+import ServiceTracing
+import SpanExport
 import ZoneData
 
 /// Puts the service together: connections, engine, commands. Nothing here decides anything.
@@ -30,13 +32,14 @@ struct Composition: Sendable {
             gathered: try await connect("gathered", stop) { _ in },
             serving: try await connect("serving", stop) { $0.sendAsap = true },
             leases: try await connect("leases", stop) { $0.sendAsap = true })
+        let exporter = settings.spanExporter(logger: logger)
         let zones = ZoneDatabase()
         let engine = Engine(
             configuration: configuration, links: links,
             compiler: ScheduleCompiler(
                 zones: { name throws(ZoneError) in try zones.rules(for: name) }, rules: allowList.rules),
             zones: ZoneWatch(zones), targets: TargetsWatch { [allowList] in allowList.look() },
-            meters: ServiceMeters(registry), logger: logger)
+            meters: ServiceMeters(registry), tracer: ServiceTracer(exporter?.tracer), logger: logger)
         let serving = CommandService.Settings(
             defaults: settings.defaults, mostSchedules: settings.mostSchedules, version: Carillon.version)
         let dispatcher = CommandDispatcher(
@@ -45,8 +48,8 @@ struct Composition: Sendable {
         let submitted = SubmittedCommands(engine: engine, settings: serving, logger: logger)
         let page = MetricsPage(engine: engine, registry: registry, version: Carillon.version)
         metrics(page)
-        // HTTP ends after what it tells of: while the instance leaves, it says that it is not ready.
-        return [
+        // HTTP ends after what it tells of: while the instance leaves, it says that it is not ready. Spans last.
+        return (exporter.map { [NamedService("spans", $0)] } ?? []) + [
             NamedService("connection log", ConnectionLog(links: links, logger: logger)),
             NamedService("connections", Connections(links: links)),
         ]

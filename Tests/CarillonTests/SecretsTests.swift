@@ -18,14 +18,20 @@ import Testing
         static let database = "word-of-postgres"
         static let payload = "word-in-a-payload"
         static let header = "word-in-a-header"
-        static let all = [password, wrongPassword, database, payload, header]
+        static let collector = "word-of-the-collector"
+        static let all = [password, wrongPassword, database, payload, header, collector]
     }
 
     private func options(_ fixtureLevel: String) -> ServiceFixture.Options {
         var options = ServiceFixture.Options()
         options.natsConfiguration = #"authorization { user: u, password: "\#(Word.password)" }"#
         options.identify = { $0.authentication = .user("u", password: Word.password) }
-        options.environment = ["NATS_USER": "u", "NATS_PASSWORD": Word.password, "LOG_LEVEL": fixtureLevel]
+        options.environment = [
+            "NATS_USER": "u", "NATS_PASSWORD": Word.password, "LOG_LEVEL": fixtureLevel,
+            // Nobody listens there.
+            "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1",
+            "OTEL_EXPORTER_OTLP_HEADERS": "authorization=\(Word.collector)",
+        ]
         return options
     }
 
@@ -70,6 +76,7 @@ import Testing
             #expect(lines.count >= 2)
             for word in Word.all { #expect(!lines.contains { $0.contains(word) }, "\(word)") }
         }
+        #expect(Filesystem.tail(instance.logPath, bytes: 1 << 22).contains("the collector takes no spans"))
         try expectCorrelation(in: Filesystem.tail(instance.logPath, bytes: 1 << 22))
         await fixture.stop()
     }

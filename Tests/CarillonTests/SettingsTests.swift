@@ -1,6 +1,7 @@
 import ArgumentParser
 import SchedulerHTTP
 import SchedulerWire
+import SpanExport
 import Telemetry
 import Testing
 
@@ -32,6 +33,17 @@ import Testing
         #expect(try Settings(values: [:]).http(instance: "a")?.port == 8008)
     }
 
+    @Test func spansGoWhereOneOfTheCollectorsVariablesSays() throws {
+        let common = "OTEL_EXPORTER_OTLP_ENDPOINT"
+        #expect(try Settings(values: [:]).collector == nil)
+        #expect(try Settings(values: ["OTEL_EXPORTER_OTLP_HEADERS": "a=b"]).collector == nil)
+        let plain = try #require(try Settings(values: [common: "http://otel:4318"]).collector)
+        #expect(plain.endpoint.path == "/v1/traces" && plain.endpoint.authority == "otel:4318")
+        let values = [common: "http://otel:4318", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://traces:1/in"]
+        let traces = try #require(try Settings(values: values).collector)
+        #expect(traces.endpoint.path == "/in" && traces.endpoint.authority == "traces:1")
+    }
+
     @Test func aReplicatedBucketHasALongerLease() throws {
         #expect(try Settings(values: ["STREAM_REPLICAS": "3"]).leaseSeconds == 20)
         #expect(try Settings(values: ["STREAM_REPLICAS": "3", "LOCK_TIMEOUT_SECONDS": "7"]).leaseSeconds == 7)
@@ -50,6 +62,8 @@ import Testing
         ("MAX_SCHEDULES_PER_CREATOR", "-1"), ("HISTORY_RETENTION_DAYS", "0"), ("AUDIT_RETENTION_DAYS", "x"),
         ("API_PORT", "65536"), ("API_PORT", "none"), ("API_HOST", "0.0.0.0"), ("API_HOST", "example.com"),
         ("API_TOKENS_FILE", "/nowhere.yaml"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://u:s3cret@otel:4318"),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "otel:4318"), ("OTEL_EXPORTER_OTLP_HEADERS", "s3cret"),
         ("TARGETS_FILE", "/nowhere.yaml"), ("CATCHUP_MISFIRED_PER_SECOND", "0"), ("CATCHUP_LATE_PER_SECOND", "fast"),
     ]) func aWrongOneIsALineThatNamesItAndHidesSecrets(name: String, text: String) throws {
         let problems = #expect(throws: Settings.Problems.self) { try Settings(values: [name: text]) }
@@ -68,13 +82,15 @@ import Testing
     @Test func whatIsShownHidesEverySecret() throws {
         let settings = try Settings(values: [
             "NATS_URL": "nats://user:s3cret@a:4222,tls://s3crettoken@b:4222", "NATS_USER": "u",
-            "NATS_PASSWORD": "s3cret", "NATS_TOKEN": "s3cret",
+            "NATS_PASSWORD": "s3cret", "NATS_TOKEN": "s3cret", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://otel:4318",
+            "OTEL_EXPORTER_OTLP_HEADERS": "authorization=s3cret",
             "DATABASE_URL": "postgres://user:s3cret@h:5432/d?sslmode=disable",
         ])
         let shown = settings.shown.map { "\($0.name.rawValue)=\($0.text)" }.joined(separator: "\n")
         #expect(!shown.contains("s3cret"))
         #expect(!"\(settings)".contains("s3cret"))
         #expect(!String(reflecting: settings).contains("s3cret"))
+        #expect(shown.contains("OTEL_EXPORTER_OTLP_ENDPOINT=http://otel:4318\nOTEL_EXPORTER_OTLP_HEADERS=***"))
         #expect(shown.contains("NATS_URL=nats://user:***@a:4222,tls://***@b:4222"))
         #expect(shown.contains("DATABASE_URL=postgres://user:***@h:5432/d?sslmode=disable"))
     }

@@ -2,6 +2,7 @@ import JSONText
 import LocalServers
 import NATSClient
 import ServiceFixture
+import TestSupport
 import Testing
 
 /// The suites that look at one shared system, one after the other: a look at the whole ledger is nobody else's business.
@@ -11,13 +12,18 @@ import Testing
 struct SharedSystem {
     let fixture: ServiceFixture
     let instance: ServiceInstance
+    /// Where its spans go.
+    let collector: SpanCollector
 
     private static let starting = Task { () async throws -> SharedSystem in
         let fixture = try await ServiceFixture.start()
         try await fixture.makeStream()
-        let instance = try await fixture.startInstance(environment: try HTTPFace.environment(fixture))
+        let collector = try await SpanCollector.start()
+        var environment = try HTTPFace.environment(fixture)
+        environment["OTEL_EXPORTER_OTLP_ENDPOINT"] = collector.endpoint
+        let instance = try await fixture.startInstance(environment: environment)
         try await fixture.listen(fired: "demo.js.>")
-        return SharedSystem(fixture: fixture, instance: instance)
+        return SharedSystem(fixture: fixture, instance: instance, collector: collector)
     }
 
     static var running: SharedSystem { get async throws { try await starting.value } }

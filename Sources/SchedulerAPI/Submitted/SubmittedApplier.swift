@@ -7,6 +7,7 @@ import SchedulerEngine
 import SchedulerStore
 import SchedulerWire
 import ServiceMetrics
+import ServiceTracing
 
 /// Applies what was submitted, for as long as this instance holds the role.
 struct SubmittedApplier: Sendable {
@@ -133,11 +134,14 @@ struct SubmittedApplier: Sendable {
                 case .acknowledge: break
                 case .apply:
                     let command = SubmittedCommand(delivery, created: holding.created)
-                    let correlation = Correlation(trace: command.trace, requestID: command.requestID)
+                    let span = engine.tracer.begin(command, of: engine)
+                    let correlation = Correlation(
+                        trace: span?.trace ?? command.trace, requestID: command.requestID)
                     let isFirstNow = isFirst
-                    try await Correlation.$current.withValue(correlation) {
+                    let refusal = try await Correlation.$current.withValue(correlation) {
                         try await settle(command, holding, isFirst: isFirstNow)
                     }
+                    span?.end(refusal, of: engine)
                     order.settle(delivery.streamSequence)
                     isFirst = false
                 }
@@ -153,9 +157,10 @@ struct SubmittedApplier: Sendable {
 
 extension SubmittedApplier {
     /// Applies a command or rejects it; tries again, for as long as it takes, where neither can be done.
+    /// - Returns: why it was rejected; nil where it was not.
     private func settle(
         _ command: SubmittedCommand, _ holding: CommandCursorTable.Holding, isFirst: Bool
-    ) async throws {
+    ) async throws -> WireError? {
         var refusal: WireError?
         if case .failure(let error) = command.request { refusal = error }
         var hasBegun = !isFirst || refusal != nil
@@ -178,10 +183,13 @@ extension SubmittedApplier {
                     try await carryOut(submission)
                 }
                 FailPoint.submittedApplied.reach()
-                return count(command, refusal, since: taken)
+                count(command, refusal, since: taken)
+                return refusal
             } catch {
                 switch SubmittedFailure(error) {
-                case .applied: return count(command, refusal, since: taken)
+                case .applied:
+                    count(command, refusal, since: taken)
+                    return refusal
                 case .deposed: throw Deposed()
                 case .rejected(let error): refusal = error
                 case .again(let failure, let wireError):

@@ -4,6 +4,7 @@ import SchedulerCore
 package import SchedulerStore
 package import SchedulerWire
 package import ServiceMetrics
+package import ServiceTracing
 import Synchronization
 
 /// Publishes events and dead letters to their streams, after the state they tell is durable, until each is acknowledged.
@@ -20,8 +21,9 @@ package final class EventTeller: Sendable {
     package enum Owed: Sendable {
         case execution(ExecutionEvent, OpenClaim)
         case change(ScheduleChange)
-        /// What a transition has written as it is to go out, and what metrics take from it, where this process wrote it.
-        case message(OwedMessage, id: Int64, sample: ExecutionSample? = nil)
+        /// What a transition has written as it is to go out, and what is counted and traced of it, where this process
+        /// wrote it.
+        case message(OwedMessage, id: Int64, step: LifeStep? = nil)
         /// Told as long as the process lives; nothing durable is owed.
         case system(EventText)
     }
@@ -62,17 +64,20 @@ package final class EventTeller: Sendable {
     private let state = Mutex(State())
     private let stream = Mutex<JetStreamPublisher?>(nil)
     private let meters: ServiceMeters
+    private let tracer: ServiceTracer
     private let onSettle: @Sendable () -> Void
 
     /// - Parameter onSettle: called when there is something settled to write down.
     package init(
         names: SubjectNames, connection: NATSConnection, timeout: Duration, window: Int = 4096,
-        meters: ServiceMeters = ServiceMeters(), onSettle: @escaping @Sendable () -> Void
+        meters: ServiceMeters = ServiceMeters(), tracer: ServiceTracer = ServiceTracer(),
+        onSettle: @escaping @Sendable () -> Void
     ) throws {
         self.names = names
         source = names.source
         self.window = window
         self.meters = meters
+        self.tracer = tracer
         self.onSettle = onSettle
         let publisher = try JetStreamPublisher(connection, timeout: timeout, maxInFlight: 2 * window) {
             [weak self] in self?.resolve($0)
@@ -102,7 +107,9 @@ package final class EventTeller: Sendable {
         }
         if wakes { thread.wake() }
         // What this one cannot tell is told, and counted, by whoever takes it over.
-        if isTaken { meters.executions(ExecutionTally(events.lazy.compactMap(\.sample))) }
+        guard isTaken else { return }
+        meters.executions(ExecutionTally(events.lazy.compactMap(\.sample)))
+        if tracer.isOn { for event in events { if let run = event.run { tracer.ran(run) } } }
     }
 
     /// Events owed: waiting or unacknowledged.

@@ -2,7 +2,6 @@ package import Recurrence
 package import SchedulerCore
 import SchedulerStore
 import SchedulerWire
-import ServiceMetrics
 
 /// Turns changes of lives into the writes of one transaction: the ledger's rows, their lives, what is owed to others, and
 /// the schedules that may be over by it.
@@ -32,8 +31,8 @@ package struct LifeWriter: Sendable {
     private var open: [ExecutionID: Life] = [:]
     private var closed: [ChainTable.End] = []
     private var messages: [OwedMessage] = []
-    /// What metrics take from each message.
-    private var samples: [ExecutionSample?] = []
+    /// What is counted and traced of each message.
+    private var steps: [LifeStep?] = []
     /// Schedules of which something ended, and which may be over by that.
     package private(set) var ended: Set<ScheduleID> = []
     /// Schedules of which an execution gave up.
@@ -60,6 +59,7 @@ package struct LifeWriter: Sendable {
         result: [UInt8]? = nil
     ) -> Execution {
         let life = change.life
+        let before = execution.state
         let execution = execution.brought(to: life, at: now)
         executions[execution.id] = (execution, result ?? executions[execution.id]?.result)
         if life.isOver {
@@ -71,12 +71,12 @@ package struct LifeWriter: Sendable {
         }
         for tell in change.tells {
             messages.append(event(tell, of: execution, life, by: schedule, payload))
-            samples.append(ExecutionSample(tell, of: execution, life, at: now))
+            steps.append(LifeStep(tell, of: execution, life, before: before, by: schedule, at: now))
         }
         if life.state == .dead {
             failing.insert(life.schedule)
             messages.append(names.letter(of: execution, by: schedule, payload))
-            samples.append(nil)
+            steps.append(nil)
         }
         if change.asksWorkerToStop {
             workersToStop.append(
@@ -108,7 +108,7 @@ package struct LifeWriter: Sendable {
             writes += [RunTable.delete(closed.map(\.execution).sorted())]
             writes.tellFollowers(closed, at: now)
         }
-        if !messages.isEmpty { writes.owe(messages, samples: samples, at: now) }
+        if !messages.isEmpty { writes.owe(messages, steps: steps, at: now) }
         if !failing.isEmpty { writes += [FailureTable.note(failing.sorted(), at: now)] }
         if !ended.isEmpty { writes.exhaustIdle(ended.sorted(), at: now) }
         return writes

@@ -40,7 +40,7 @@ extension EventTeller.Owed {
     var sample: ExecutionSample? {
         switch self {
         case .execution(let event, _): ExecutionSample(event)
-        case .message(_, _, let sample): sample
+        case .message(_, _, let step): step?.sample
         case .change, .system: nil
         }
     }

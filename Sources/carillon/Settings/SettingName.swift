@@ -20,6 +20,9 @@ enum SettingName: String, CaseIterable, Sendable {
     case tokensFile = "API_TOKENS_FILE"
     case logLevel = "LOG_LEVEL"
     case logFormat = "LOG_FORMAT"
+    case collector = "OTEL_EXPORTER_OTLP_ENDPOINT"
+    case traceCollector = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
+    case collectorHeaders = "OTEL_EXPORTER_OTLP_HEADERS"
     case timezone = "SCHEDULER_TIMEZONE"
     case misfireGrace = "SCHEDULER_MISFIRE_GRACE_TIME"
     case mostInFlight = "SCHEDULER_MAX_INSTANCES"
@@ -36,5 +39,5 @@ enum SettingName: String, CaseIterable, Sendable {
     case latePerSecond = "CATCHUP_LATE_PER_SECOND"
 
     /// Never shown, and without a flag.
-    var isSecret: Bool { self == .natsPassword || self == .natsToken || self == .natsNKey }
+    var isSecret: Bool { [.natsPassword, .natsToken, .natsNKey, .collectorHeaders].contains(self) }
 }

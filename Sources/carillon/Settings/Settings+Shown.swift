@@ -37,6 +37,9 @@ extension Settings {
         case .tokensFile: tokensFile
         case .logLevel: logLevel.rawValue
         case .logFormat: logFormat.rawValue
+        case .collector: collector?.common
+        case .traceCollector: collector?.traces
+        case .collectorHeaders: collector.flatMap { $0.headers.isEmpty ? nil : Redaction.mark }
         case .timezone: defaults.timezone
         case .misfireGrace: SettingsReader.plain(Double(defaults.misfireGraceMilliseconds) / 1000)
         case .mostInFlight: "\(defaults.mostInFlight)"

@@ -31,6 +31,8 @@ struct Settings: Sendable {
     var tokensFile: String?
     var logLevel = Logger.Level.info
     var logFormat = LogFormat.json
+    /// Nil: no spans are made.
+    var collector: CollectorSetting?
     var leaseSeconds: Double
     var streamReplicas = 1
     var mostSchedules: Int64 = 1000
@@ -58,6 +60,7 @@ struct Settings: Sendable {
         readDatabase(&reader)
         readService(&reader)
         readHTTP(&reader)
+        readCollector(&reader)
         readDefaults(&reader)
         if !reader.problems.isEmpty { throw Problems(lines: reader.problems) }
     }

@@ -16,6 +16,13 @@ struct SettingsOptions: ParsableArguments {
     @Option(name: .customLong("api-tokens-file"), help: "Who may come in over HTTP, YAML.") var tokensFile: String?
     @Option(help: "trace, debug, info, notice, warning, error, critical (info).") var logLevel: String?
     @Option(help: "json or text (json).") var logFormat: String?
+    @Option(
+        name: .customLong("otel-exporter-otlp-endpoint"),
+        help: "Spans go to this collector by OTLP over HTTP, http://host:4318; without one none are made.")
+    var collector: String?
+    @Option(
+        name: .customLong("otel-exporter-otlp-traces-endpoint"), help: "The same, with the whole path.")
+    var traceCollector: String?
     @Option(name: .customLong("scheduler-timezone"), help: "The zone of schedules that name none (UTC).")
     var timezone: String?
     @Option(name: .customLong("scheduler-misfire-grace-time"), help: "Seconds (300).") var misfireGrace: String?
@@ -51,7 +58,8 @@ struct SettingsOptions: ParsableArguments {
         let given: [SettingName: String?] = [
             .databaseURL: databaseURL, .serviceName: serviceName, .subjectPrefix: subjectPrefix,
             .targetsFile: targetsFile, .httpHost: httpHost, .httpPort: httpPort, .tokensFile: tokensFile,
-            .logLevel: logLevel, .logFormat: logFormat, .timezone: timezone,
+            .logLevel: logLevel, .logFormat: logFormat, .collector: collector, .traceCollector: traceCollector,
+            .timezone: timezone,
             .misfireGrace: misfireGrace, .mostInFlight: mostInFlight, .lease: lease,
             .streamReplicas: streamReplicas, .lookaheadDays: lookaheadDays, .maxRetries: maxRetries,
             .retryDelay: retryDelay, .mostSchedules: mostSchedules, .historyRetention: historyRetention,
