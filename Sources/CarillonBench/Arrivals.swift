@@ -32,6 +32,8 @@ final class Arrivals: Sendable {
 
     private static func number(in payload: UnsafeRawBufferPointer) -> Int64 {
         var number: Int64 = -1
+        // The floor's messages begin with an id, which may look like a number longer than any.
+        guard payload.first == UInt8(ascii: "{") else { return number }
         for byte in payload.dropFirst(5) {
             guard byte >= 0x30, byte <= 0x39 else { break }
             number = max(0, number) * 10 + Int64(byte - 0x30)
