@@ -109,7 +109,7 @@ there bash -c '
 ' 2>"$work/fired.log" || { cat "$work/fired.log" >&2; fail "expected a schedule to fire"; }
 
 # Killed, it comes again; an upgrade leaves it alone; removed, it has ended.
-there kill -KILL "$pid"
+there bash -c "kill -KILL $pid"
 for _ in $(seq 150); do
     again=$(main)
     if [ "$again" != 0 ] && [ "$again" != "$pid" ]; then break; fi
