@@ -337,6 +337,11 @@ import Testing
         let text = "HTTP/1.1 503 Service Unavailable\r\nA: b\r\n\r\n{\"reasons\":[]}"
         #expect(LocalRequest.answer(in: text) == Answer(status: 503, body: "{\"reasons\":[]}"))
         #expect(LocalRequest.answer(in: "SSH-2.0") == nil)
+        let away = ["TARGETS_FILE", "API_TOKENS_FILE", "NATS_CREDS", "NATS_TLS_KEY"].map { ($0, "/nowhere") }
+        let values = Dictionary(uniqueKeysWithValues: away + [("API_HOST", "0.0.0.0"), ("API_PORT", "8009")])
+        let asked = try? HealthcheckCommand.address(in: values)
+        #expect(asked?.httpHost == "0.0.0.0" && asked?.httpPort == 8009, "\(values)")
+        #expect(throws: Settings.Problems.self) { try HealthcheckCommand.address(in: ["API_HOST": "0.0.0.0"]) }
         #expect(["0.0.0.0", "::", "10.1.2.3"].map { LocalRequest.reachable($0) } == ["127.0.0.1", "::1", "10.1.2.3"])
     }
 

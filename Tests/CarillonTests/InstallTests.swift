@@ -1,3 +1,4 @@
+import ArgumentParser
 import LocalServers
 import SchedulerCore
 import SchedulerHTTP
@@ -19,6 +20,14 @@ import Testing
         do { _ = try Settings(values: values) } catch { Issue.record("\(place): \(error.lines)") }
     }
 
+    /// A command of this program, that has said why before whoever waits for it gives up.
+    private func expectHealthcheck(_ line: [String], live: Bool, within seconds: Double, at place: String) throws {
+        #expect(line.prefix(2) == ["CMD", "/usr/bin/carillon"], "\(place)")
+        let asked = try Carillon.parseAsRoot(Array(line.dropFirst(2)))
+        let command = try #require(asked as? HealthcheckCommand, "\(place)")
+        #expect(command.live == live && command.timeout < seconds, "\(place)")
+    }
+
     private func expectAllowList(_ text: String, at place: String) throws {
         let reading = TargetsFile.read(text, at: "docker/targets.yaml", ownPrefix: "scheduler")
         #expect(reading.problems == [], "\(place)")
@@ -36,6 +45,10 @@ import Testing
         for (name, service) in ours {
             expectAccepted(service["environment"].members.compactMapValues(\.text), at: name)
             #expect(service["build"]["dockerfile"].text == "docker/Dockerfile")
+            if name != "migrate" {
+                try expectHealthcheck(service["healthcheck"]["test"].texts, live: false, within: 5, at: name)
+                #expect(service["healthcheck"]["timeout"].text == "5s")
+            }
         }
         for (name, service) in services {
             #expect(service["healthcheck"]["test"].list.isEmpty == (name == "migrate"), "\(name)")
@@ -171,6 +184,10 @@ import Testing
         for package in InstalledFile.pieces(of: manifest, after: ".apt([\"", until: "\"") {
             #expect(build.contains(" \(package) "))
         }
+        let check = try #require(InstalledFile.pieces(of: build, after: "\nHEALTHCHECK ", until: "\n").first)
+        #expect(check.contains("--timeout=5s "))
+        let words = check.drop { $0 != "[" }.split { "[], \"".contains($0) }.map(String.init)
+        try expectHealthcheck(["CMD"] + words, live: true, within: 5, at: "the image")
     }
 
     @Test func prometheusAcceptsItsSettings() async throws {

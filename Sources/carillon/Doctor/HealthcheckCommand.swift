@@ -21,7 +21,9 @@ struct HealthcheckCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let settings = try CommandLineEnvironment.settings(options)
+        let values = try CommandLineEnvironment.values(config: options.config, flags: options.values)
+        let settings: Settings
+        do { settings = try Self.address(in: values) } catch { throw CommandLineEnvironment.refusal(error.lines) }
         let limit = Duration.seconds(timeout)
         let fault: String? =
             if let port = settings.httpPort, port > 0 {
@@ -30,13 +32,23 @@ struct HealthcheckCommand: AsyncParsableCommand {
             } else if live {
                 "--live needs HTTP: set API_PORT"
             } else {
-                await NATSReadiness(settings: settings).fault(within: limit)
+                try await NATSReadiness(settings: CommandLineEnvironment.settings(options)).fault(within: limit)
             }
         if let fault {
             Console.error(fault)
             throw ExitCode(1)
         }
         print("\(settings.serviceName) is \(live ? "alive" : "ready")")
+    }
+
+    /// What HTTP is asked with, and nothing else: a file that other settings name, and that is away or is being replaced,
+    /// is no reason to end an instance that runs.
+    static func address(in values: [String: String]) throws(Settings.Problems) -> Settings {
+        let asked: [SettingName] = [.serviceName, .httpHost, .httpPort]
+        var few = values.filter { name, _ in asked.contains { $0.rawValue == name } }
+        // That there is one says who may listen where; to read it is the instance's part.
+        if values[SettingName.tokensFile.rawValue] != nil { few[SettingName.tokensFile.rawValue] = "/dev/null" }
+        return try Settings(values: few)
     }
 
     /// Why it is not well; nil where it is.
