@@ -21,7 +21,7 @@ struct HealthcheckCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let values = try CommandLineEnvironment.values(config: options.config, flags: options.values)
+        let values = try CommandLineEnvironment.values(config: options.connection.config, flags: options.values)
         let settings: Settings
         do { settings = try Self.address(in: values) } catch { throw CommandLineEnvironment.refusal(error.lines) }
         let limit = Duration.seconds(timeout)
