@@ -147,10 +147,11 @@ extension Integration {
             ]
             for command in first { try await fixture.submit(command.command, command.body, in: "verbs") }
             _ = try await outcomes(first.count, in: "verbs", fixture)
+            // Where a second began before the update, its row, passed in the pause, is a later one.
             let row = try await fixture.rows(
                 """
                 SELECT e.id::text, s.id::text FROM scheduler.executions e JOIN scheduler.schedules s ON s.id = e.schedule_id
-                WHERE s.namespace = 'verbs' ORDER BY e.id DESC LIMIT 1
+                WHERE s.namespace = 'verbs' AND e.origin = 'backfill' ORDER BY e.id DESC LIMIT 1
                 """)
             let (last, id) = (row.first?[0] ?? "none", row.first?[1] ?? "none")
             let second: [(command: String, body: String, outcome: String)] = [
