@@ -74,8 +74,7 @@ let package = Package(
 
         // The faces of the system's libraries and files; they know nothing of scheduling.
         module("ZoneData", ["Recurrence"]),
-        module("ThreadMonitor"),
-        module("NATSClient", ["ThreadMonitor", "CLinux", "CNATS", crypto, heap]),
+        module("NATSClient", ["CLinux", "CNATS", crypto, heap]),
         module("KeyValueLock", ["NATSClient"]),
         module("PostgresClient", ["CPostgres"]),
         module("Migrations", ["PostgresClient"]),
@@ -97,7 +96,7 @@ let package = Package(
         module(
             "SchedulerEngine",
             [
-                "CLinux", "ThreadMonitor", "Recurrence", "ZoneData", "JSONText", "JSONSchema", "PayloadTemplates",
+                "CLinux", "Recurrence", "ZoneData", "JSONText", "JSONSchema", "PayloadTemplates",
                 "SchedulerCore", "SchedulerWire", "NATSClient", "KeyValueLock", "PostgresClient", "SchedulerStore",
                 "ServiceMetrics", "ServiceTracing", deque, lifecycle, logging,
             ]),

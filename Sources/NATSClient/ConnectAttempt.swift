@@ -1,5 +1,4 @@
 import CNATS
-import ThreadMonitor
 
 /// One call of `natsConnection_Connect` on a thread of its own, which may be given up: libnats' connect has hung in TLS
 /// handshakes past every time-out of its own.

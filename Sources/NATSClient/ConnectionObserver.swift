@@ -1,5 +1,4 @@
 import Synchronization
-import ThreadMonitor
 
 /// What hangs on a connection and must hear of its troubles. Called on libnats' callback thread or the metronome:
 /// nothing here may block.

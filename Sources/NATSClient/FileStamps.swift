@@ -1,6 +1,5 @@
 import Glibc
 import Synchronization
-import ThreadMonitor
 
 /// What the files of a connection looked like when a link was made with them: certificates and keys, which libnats reads
 /// once a link. Files that look otherwise now are newer ones, and want a new link.

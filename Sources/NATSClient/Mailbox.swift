@@ -1,5 +1,3 @@
-import ThreadMonitor
-
 /// A bounded queue from a thread that may wait to a task that may not.
 final class Mailbox<Element: Sendable>: Sendable {
     private struct State {

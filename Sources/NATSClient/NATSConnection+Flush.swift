@@ -1,7 +1,6 @@
 import CNATS
 import Glibc
 import Synchronization
-import ThreadMonitor
 
 extension NATSConnection {
     /// Waits until the server has processed everything published before.

@@ -1,6 +1,5 @@
 import CNATS
 import Synchronization
-import ThreadMonitor
 
 /// A connection to NATS that never gives up: libnats reconnects a link, this class makes a new link when libnats closed
 /// it for good (two authentication errors, an `-ERR` it does not know), with all subscriptions.

@@ -1,7 +1,6 @@
 import CNATS
 import Glibc
 import Synchronization
-import ThreadMonitor
 
 /// What the supervisor's thread is told, and tells.
 struct Supervision {

@@ -6,12 +6,12 @@ import Glibc
 ///
 /// `@unchecked Sendable`: the state is touched between `pthread_mutex_lock` and `unlock` only; the two pointers never
 /// change after `init`.
-package final class Monitor<State>: @unchecked Sendable {
+final class Monitor<State>: @unchecked Sendable {
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
     private var state: State
 
-    package init(_ state: sending State) {
+    init(_ state: sending State) {
         self.state = state
         pthread_mutex_init(mutex, nil)
         var attributes = pthread_condattr_t()
@@ -29,7 +29,7 @@ package final class Monitor<State>: @unchecked Sendable {
     }
 
     /// Runs `body` alone with the state, then wakes every waiter to look again.
-    package func update<Result>(_ body: (inout State) -> Result) -> Result {
+    func update<Result>(_ body: (inout State) -> Result) -> Result {
         pthread_mutex_lock(mutex)
         defer {
             pthread_cond_broadcast(condition)
@@ -39,21 +39,20 @@ package final class Monitor<State>: @unchecked Sendable {
     }
 
     /// Runs `body` alone with the state; nobody is woken.
-    package func read<Result>(_ body: (inout State) -> Result) -> Result {
+    func read<Result>(_ body: (inout State) -> Result) -> Result {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
         return body(&state)
     }
 
     /// Waits until `body` gives a value, at most `nanoseconds`; nil when they passed.
-    package func wait<Result>(atMost nanoseconds: Int64? = nil, _ body: (inout State) -> Result?) -> Result? {
+    func wait<Result>(atMost nanoseconds: Int64? = nil, _ body: (inout State) -> Result?) -> Result? {
         var limit = timespec()
         if let nanoseconds {
             clock_gettime(CLOCK_MONOTONIC, &limit)
-            let wanted = max(0, nanoseconds)
-            let rest = Int64(limit.tv_nsec) + wanted % 1_000_000_000
-            limit.tv_sec += Int(wanted / 1_000_000_000 + rest / 1_000_000_000)
-            limit.tv_nsec = Int(rest % 1_000_000_000)
+            let total = Int64(limit.tv_nsec) + max(0, nanoseconds)
+            limit.tv_sec += Int(total / 1_000_000_000)
+            limit.tv_nsec = Int(total % 1_000_000_000)
         }
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
