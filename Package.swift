@@ -85,7 +85,7 @@ let package = Package(
         module("ServiceMetrics", ["PrometheusMetrics", metrics]),
         module(
             "SpanExport",
-            ["JSONText", deque, lifecycle, logging, nioCore, nioHTTP1, nioPosix, tracing]),
+            ["JSONText", "SchedulerCore", deque, lifecycle, logging, nioCore, nioHTTP1, nioPosix, tracing]),
         module("ServiceTracing", ["Recurrence", "SchedulerCore", "SpanExport", tracing]),
 
         // The service.

@@ -30,12 +30,15 @@ package struct TraceContext: Hashable, Sendable {
             traceID: read.trace, spanID: read.span, flags: read.flags, state: TraceState.joined(tracestates))
     }
 
-    /// The context of an execution's own trace.
-    package init(trace: UUIDValue, span: UInt64) {
+    /// The context of a trace of our own; an execution's own is a recorded one.
+    package init(trace: UUIDValue, span: UInt64, flags: UInt8 = 1) {
         self.init(
-            traceID: trace.hexadecimal, spanID: UUIDValue(high: 0, low: span).hexadecimal.suffix16, flags: 1, state: nil
-        )
+            traceID: trace.hexadecimal, spanID: UUIDValue(high: 0, low: span).hexadecimal.suffix16, flags: flags,
+            state: nil)
     }
+
+    /// Its sender records it.
+    package var isSampled: Bool { flags & 1 == 1 }
 
     /// `00-<trace>-<span>-<flags>`.
     package var traceparent: String {

@@ -2,11 +2,6 @@ import Recurrence
 import SchedulerCore
 import Tracing
 
-extension TraceContext {
-    /// Its sender records it.
-    package var isSampled: Bool { flags & 1 == 1 }
-}
-
 /// A time of the ledger as spans have it.
 struct SpanInstant: TracerInstant {
     let nanosecondsSinceEpoch: UInt64

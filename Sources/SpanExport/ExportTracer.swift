@@ -1,3 +1,4 @@
+import SchedulerCore
 import Synchronization
 package import Tracing
 
@@ -17,10 +18,10 @@ package struct ExportTracer: Tracer {
     ) -> ExportSpan {
         var context = context()
         let parent = context.spanIdentity
+        let span = context.nextSpanID ?? .random(in: 1 ... .max)
         let identity = SpanIdentity(
-            traceID: parent?.traceID ?? Self.newTraceID(),
-            spanID: context.nextSpanID ?? SpanIdentity.spanID(.random(in: 1 ... .max)),
-            flags: parent?.flags ?? 0, state: parent?.state)
+            parent?.context.child(span: span)
+                ?? TraceContext(trace: Self.newTraceID(), span: span, flags: 0))
         context.spanIdentity = identity
         context.nextSpanID = nil
         let record = SpanRecord(
@@ -29,8 +30,8 @@ package struct ExportTracer: Tracer {
         return ExportSpan(record, context: context, sink: identity.isSampled ? sink : nil)
     }
 
-    private static func newTraceID() -> String {
-        SpanIdentity.spanID(.random(in: 1 ... .max)) + SpanIdentity.spanID(.random(in: 1 ... .max))
+    private static func newTraceID() -> UUIDValue {
+        UUIDValue(high: .random(in: 1 ... .max), low: .random(in: 1 ... .max))
     }
 
     /// What ended is with the sink already.

@@ -1,4 +1,5 @@
 import JSONText
+import SchedulerCore
 import Tracing
 
 /// Who made the spans.

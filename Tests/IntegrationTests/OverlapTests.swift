@@ -24,17 +24,8 @@ extension Integration {
             ).id
         }
 
-        /// How many of a schedule are open and how many wait: `1+2`.
-        private func places(of id: String, on fixture: ServiceFixture) async -> String {
-            let open =
-                (try? await fixture.count("SELECT count(*) FROM scheduler.runs WHERE schedule_id = '\(id)'")) ?? -1
-            let waiting =
-                (try? await fixture.count("SELECT count(*) FROM scheduler.buffered WHERE schedule_id = '\(id)'")) ?? -1
-            return "\(open)+\(waiting)"
-        }
-
         private func waits(for id: String, _ expected: String, on fixture: ServiceFixture) async -> Bool {
-            await waitUntil(.seconds(10)) { await places(of: id, on: fixture) == expected }
+            await waitUntil(.seconds(10)) { await fixture.places(of: id) == expected }
         }
 
         /// Ends the oldest open executions of a schedule, as a worker's report would.
@@ -56,7 +47,7 @@ extension Integration {
             for (name, id) in zip(names, ids) {
                 try await fixture.done("schedule.delete", #"{"name":"\#(name)"}"#, in: Self.space)
                 try await end(100, of: id, on: fixture)
-                #expect(await places(of: id, on: fixture) == "0+0")
+                #expect(await fixture.places(of: id) == "0+0")
             }
         }
 
@@ -92,15 +83,15 @@ extension Integration {
             let expectations: [() async -> Bool] = [
                 { await count("skipped", "overlap", of: ids[0], on: fixture) >= 3 },
                 { await count("skipped", "overlap", of: ids[1], on: fixture) >= 3 },
-                { await places(of: ids[2], on: fixture).hasPrefix("1+") },
-                { (Int(await places(of: ids[3], on: fixture).prefix { $0 != "+" }) ?? 0) >= 5 },
+                { await fixture.places(of: ids[2]).hasPrefix("1+") },
+                { (Int(await fixture.places(of: ids[3]).prefix { $0 != "+" }) ?? 0) >= 5 },
                 { await count("skipped", "superseded", of: ids[4], on: fixture) >= 3 },
             ]
             for (name, isMet) in zip(names, expectations) {
                 #expect(await waitUntil(.seconds(10)) { await isMet() }, "\(name)")
             }
-            #expect(await places(of: ids[0], on: fixture) == "1+0")
-            #expect(await places(of: ids[1], on: fixture) == "1+1")
+            #expect(await fixture.places(of: ids[0]) == "1+0")
+            #expect(await fixture.places(of: ids[1]) == "1+1")
             #expect(await waits(for: ids[4], "1+1", on: fixture))
             #expect(
                 try await fixture.count(
@@ -110,7 +101,7 @@ extension Integration {
             #expect((try JSONValue.parse(status.payload)["system"]?["waiting"]?.int64 ?? 0) >= 3)
             for (name, id) in zip(names, ids) {
                 try await fixture.done("schedule.pause", #"{"name":"\#(name)"}"#, in: Self.space)
-                #expect(await waitUntil(.seconds(5)) { await places(of: id, on: fixture).hasSuffix("+0") })
+                #expect(await waitUntil(.seconds(5)) { await fixture.places(of: id).hasSuffix("+0") })
             }
             #expect(await count("skipped", "paused", of: ids[2], on: fixture) >= 1)
             for (name, id) in zip(names, ids) { #expect(await gaps(of: id, on: fixture) == 0, "\(name)") }
@@ -129,7 +120,7 @@ extension Integration {
                 if number >= 2 { #expect(reply["waiting"]?["ahead"]?.int64 == Int64(number - 2)) }
                 asked.append((reply["execution"]?["id"] ?? reply["waiting"]?["execution_id"])?.string ?? "?")
             }
-            #expect(await places(of: id, on: fixture) == "2+4")
+            #expect(await fixture.places(of: id) == "2+4")
             try await end(of: id, on: fixture)
             #expect(await waits(for: id, "2+3", on: fixture))
             try await end(2, of: id, on: fixture)
@@ -163,7 +154,7 @@ extension Integration {
                 "schedule.bulk", #"{"operation":"trigger","names":["strict"]}"#, in: Self.space)
             #expect(bulk.items("results").first?["error"]?["err_code"]?.int64 == 20435)
             try await fixture.done("schedule.trigger", #"{"name":"strict","force":true}"#, in: Self.space)
-            #expect(await places(of: strict, on: fixture) == "2+0")
+            #expect(await fixture.places(of: strict) == "2+0")
             let past = #""from":"2026-11-01T00:00:00Z","limit":3"#
             #expect(
                 try await fixture.refused("schedule.backfill", "{\"name\":\"strict\",\(past)}", in: Self.space)
@@ -181,13 +172,13 @@ extension Integration {
             let waiting = try await fixture.done("schedule.trigger", #"{"name":"one"}"#, in: Self.space)
             #expect(waiting["waiting"]?["ahead"]?.int64 == 0)
             #expect(try await fixture.refused("schedule.trigger", #"{"name":"one"}"#, in: Self.space) == "40409")
-            #expect(await places(of: one, on: fixture) == "1+1")
+            #expect(await fixture.places(of: one) == "1+1")
 
             let many = try await make(
                 "many", "buffer", every: 86_400, #","start_at":"2026-11-01T03:33:33Z""#, on: fixture)
             let filled = try await fixture.done("schedule.backfill", "{\"name\":\"many\",\(past)}", in: Self.space)
             #expect(filled["backfill"]?["count"]?.int64 == 3 && filled["backfill"]?["waiting"]?.int64 == 2)
-            #expect(await places(of: many, on: fixture) == "1+2")
+            #expect(await fixture.places(of: many) == "1+2")
             try await end(of: many, on: fixture)
             #expect(await waits(for: many, "1+1", on: fixture))
             try await remove(["strict", "one", "many"], [strict, one, many], on: fixture)
@@ -200,7 +191,7 @@ extension Integration {
         func edits() async throws {
             let fixture = try await SharedSystem.running.fixture
             let id = try await make("edited", "buffer", every: 0.2, on: fixture)
-            #expect(await waitUntil(.seconds(10)) { await places(of: id, on: fixture) >= "1+2" })
+            #expect(await waitUntil(.seconds(10)) { await fixture.places(of: id) >= "1+2" })
             let at = try await fixture.rows(
                 """
                 SELECT to_char(b.scheduled_for AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
@@ -211,9 +202,9 @@ extension Integration {
             let sentences = why["explanation"]?.items("sentences").compactMap(\.string).joined(separator: " ") ?? ""
             #expect(sentences.contains("waits since") && sentences.contains("max_in_flight is 1"), "\(sentences)")
             try await fixture.done("schedule.update", #"{"name":"edited","priority":6}"#, in: Self.space)
-            #expect(await places(of: id, on: fixture) >= "1+2")
+            #expect(await fixture.places(of: id) >= "1+2")
             try await fixture.done("schedule.update", #"{"name":"edited","interval_seconds":3600}"#, in: Self.space)
-            #expect(await places(of: id, on: fixture) == "1+0")
+            #expect(await fixture.places(of: id) == "1+0")
             #expect(await count("skipped", "superseded", of: id, on: fixture) >= 2)
 
             let bounded = try await make("bounded", "buffer", every: 0.1, #","max_runs":3"#, on: fixture)
@@ -237,9 +228,9 @@ extension Integration {
             let fixture = try await SharedSystem.running.fixture
             let id = try await make("silent", "skip", every: 0.2, target: "demo.nobody", on: fixture)
             #expect(await waitUntil(.seconds(10)) { await count("skipped", "overlap", of: id, on: fixture) > 10 })
-            #expect(await places(of: id, on: fixture) == "1+0")
+            #expect(await fixture.places(of: id) == "1+0")
             try await fixture.done("schedule.pause", #"{"name":"silent"}"#, in: Self.space)
-            #expect(await places(of: id, on: fixture) == "0+0")
+            #expect(await fixture.places(of: id) == "0+0")
             #expect(await count("skipped", "paused", of: id, on: fixture) == 1)
             try await fixture.done("schedule.resume", #"{"name":"silent"}"#, in: Self.space)
             #expect(await waits(for: id, "1+0", on: fixture))
@@ -261,7 +252,7 @@ extension Integration {
                     (try? await fixture.count("SELECT count(*) FROM scheduler.runs WHERE schedule_id = '\(id)'")) ?? 0
                 most = max(most, open)
                 if open > 0 { try? await end(Int(open), of: id, on: fixture) }
-                return await places(of: id, on: fixture) == "0+0"
+                return await fixture.places(of: id) == "0+0"
             }
             #expect(isThrough)
             #expect(most == 3)

@@ -17,12 +17,6 @@ extension Integration {
             try await fixture.done(command, #"{"name":"\#(name)"\#(rest)}"#, in: Self.namespace)
         }
 
-        private func rows(_ id: String, _ condition: String) -> String {
-            "SELECT count(*) FROM scheduler.executions WHERE schedule_id = '\(id)' AND \(condition)"
-        }
-
-        private let shadowed = "state = 'skipped' AND reason = 'shadow'"
-
         private func moment(_ seconds: Int, on fixture: ServiceFixture) async throws -> String {
             let sql = "now() AT TIME ZONE 'UTC' + interval '\(seconds) s'"
             let rows = try await fixture.rows("SELECT to_char(\(sql), 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')")

@@ -22,12 +22,6 @@ extension Integration {
             try await fixture.done(command, #"{"name":"\#(name)"\#(rest)}"#, in: Self.namespace)
         }
 
-        private func rows(_ id: String, _ condition: String) -> String {
-            "SELECT count(*) FROM scheduler.executions WHERE schedule_id = '\(id)' AND \(condition)"
-        }
-
-        private let shadowed = "state = 'skipped' AND reason = 'shadow'"
-
         /// Each kind of execution of a schedule that is tracked, templated and bound by a limit.
         @Test(
             "Nothing is published; row, event, list, statistics, explanation and proof say shadow, and how late it was")
@@ -47,7 +41,7 @@ extension Integration {
             #expect(await fixture.waits(until: rows(id, shadowed), is: 4))
             // It has come to its time, and nothing of it is open.
             let wrong = "fired_at < due_at OR finished_at < fired_at OR attempt <> 1 OR ack_stream IS NOT NULL"
-            #expect(try await fixture.count(rows(id, "(\(wrong))")) == 0)
+            #expect(try await fixture.count(rows(id, wrong)) == 0)
             #expect(try await fixture.count("SELECT count(*) FROM scheduler.runs WHERE schedule_id = '\(id)'") == 0)
             let shown = try await command("schedule.get", "quiet", on: fixture).schedule
             #expect(shown["state"]?.string == "exhausted" && shown["run_count"]?.int64 == 3)

@@ -26,42 +26,29 @@ extension Integration {
             try await fixture.done("schedule.trigger", #"{"name":"\#(name)"}"#, in: Self.space)
         }
 
-        /// How many of a schedule are open and how many wait: `1+2`.
-        private func places(of id: String, on fixture: ServiceFixture) async -> String {
-            let open =
-                (try? await fixture.count("SELECT count(*) FROM scheduler.runs WHERE schedule_id = '\(id)'")) ?? -1
-            let waiting =
-                (try? await fixture.count("SELECT count(*) FROM scheduler.buffered WHERE schedule_id = '\(id)'")) ?? -1
-            return "\(open)+\(waiting)"
-        }
-
         private func becomes(_ expected: String, _ id: String, on fixture: ServiceFixture) async -> Bool {
-            await waitUntil(.seconds(10)) { await places(of: id, on: fixture) == expected }
+            await waitUntil(.seconds(10)) { await fixture.places(of: id) == expected }
         }
 
         private func runs(of name: String, on fixture: ServiceFixture) async throws -> Int64? {
             try await fixture.done("schedule.get", #"{"name":"\#(name)"}"#, in: Self.space).schedule["run_count"]?.int64
         }
 
-        /// Leaves nothing open behind.
-        private func remove(_ names: [String], _ ids: [String], on fixture: ServiceFixture) async throws {
-            for (name, id) in zip(names, ids) {
+        /// Leaves nothing open behind: what was given to the worker is reported on.
+        private func remove(
+            _ names: [String], _ ids: [String], of worker: HandWorker, on fixture: ServiceFixture
+        ) async throws {
+            for name in names {
                 try await fixture.done("schedule.delete", #"{"name":"\#(name)"}"#, in: Self.space)
-                try await fixture.database.execute(
-                    script: """
-                        SELECT 1 FROM scheduler.timers WHERE schedule_id = '\(id)' FOR UPDATE;
-                        WITH ended AS (
-                            DELETE FROM scheduler.runs WHERE schedule_id = '\(id)' RETURNING execution_id)
-                        UPDATE scheduler.executions e SET state = 'succeeded', finished_at = now()
-                        FROM ended WHERE e.id = ended.execution_id
-                        """)
-                #expect(await places(of: id, on: fixture) == "0+0")
             }
+            for message in worker.all { try await worker.report(message, "succeeded") }
+            for id in ids { #expect(await becomes("0+0", id, on: fixture)) }
         }
 
         @Test("A message that waits for a place and is skipped is no run of max_runs: its schedule goes on")
         func messages() async throws {
             let fixture = try await SharedSystem.running.fixture
+            let worker = try await HandWorker("demo.waiting.>", on: fixture.client)
             let holder = try await make(
                 "holder", "interval", #""interval_seconds":3600,"concurrency_key":"heard""#, on: fixture)
             _ = try await trigger("holder", on: fixture)
@@ -84,12 +71,13 @@ extension Integration {
             try await fixture.done("schedule.update", #"{"name":"heard","delay_seconds":1}"#, in: Self.space)
             #expect(try await fixture.ledger(of: id).last == "skipped superseded event 1")
             #expect(try await runs(of: "heard", on: fixture) == 0)
-            try await remove(["heard", "holder"], [id, holder], on: fixture)
+            try await remove(["heard", "holder"], [id, holder], of: worker, on: fixture)
         }
 
         @Test("The command of an absence obeys the overlap policy; its event is told all the same")
         func absences() async throws {
             let fixture = try await SharedSystem.running.fixture
+            let worker = try await HandWorker("demo.waiting.>", on: fixture.client)
             let names = ["skip", "buffer_one", "cancel_previous"]
             var ids: [String] = []
             for name in names {
@@ -110,20 +98,20 @@ extension Integration {
             #expect(await fixture.waits(until: "\(stopping) = '\(ids[2])'", is: 1))
             let skipped = "SELECT count(*) FROM scheduler.executions WHERE reason = 'overlap' AND trigger = 'absence'"
             #expect(await fixture.waits(until: "\(skipped) AND schedule_id = '\(ids[0])'", is: 1))
-            #expect(await places(of: ids[0], on: fixture) == "1+0")
+            #expect(await fixture.places(of: ids[0]) == "1+0")
             for id in ids {
                 let isTold = await waitUntil(.seconds(5)) {
                     (try? await fixture.events(of: id).contains("schedule absent")) ?? false
                 }
                 #expect(isTold)
             }
-            try await remove(names, ids, on: fixture)
+            try await remove(names, ids, of: worker, on: fixture)
         }
 
         @Test("A retry that a freeze holds goes when the freeze is cleared, not at a later look")
         func frozenRetries() async throws {
             let fixture = try await SharedSystem.running.fixture
-            let worker = try await HandWorker("demo.waiting.thawed", on: fixture.client)
+            let worker = try await HandWorker("demo.waiting.>", on: fixture.client)
             let id = try await make("thawed", "immediate", #""max_retries":2,"retry_delay_seconds":0"#, on: fixture)
             let held = """
                 SELECT count(*) FROM scheduler.runs
@@ -150,12 +138,13 @@ extension Integration {
             try await fixture.administer("freeze.clear", #"{"id":"\#(freezing)"}"#)
             let third = try await worker.message(2)
             #expect(third.header("Scheduler-Attempt") == "3")
-            try await remove(["thawed"], [id], on: fixture)
+            try await remove(["thawed"], [id], of: worker, on: fixture)
         }
 
         @Test("Of a trigger that waits explain says for what, and the timeline that it does")
         func explained() async throws {
             let fixture = try await SharedSystem.running.fixture
+            let worker = try await HandWorker("demo.waiting.>", on: fixture.client)
             let id = try await make(
                 "asked", "interval",
                 #""interval_seconds":3600,"overlap_policy":"buffer","concurrency_key":"asked""#, on: fixture)
@@ -177,7 +166,7 @@ extension Integration {
             #expect(
                 entries.filter { $0["kind"]?.string == "waiting" }.compactMap { $0["at"]?.string }
                     == waiting.compactMap { $0["scheduled_for"]?.string })
-            try await remove(["asked"], [id], on: fixture)
+            try await remove(["asked"], [id], of: worker, on: fixture)
         }
     }
 }

@@ -1,3 +1,4 @@
+import SchedulerCore
 import Synchronization
 import Testing
 import Tracing
@@ -66,7 +67,7 @@ import Tracing
         let recorded = Recorded()
         let tracer = recorded.tracer
         var context = context(["traceparent": Self.parent], tracer)
-        context.nextSpanID = "00000000000000ab"
+        context.nextSpanID = 0xAB
         tracer.withSpan("outer", context: context) { _ in tracer.withSpan("inner") { _ in } }
         #expect(recorded.all.last?.identity.spanID == "00000000000000ab")
         #expect(recorded.all.first?.identity.spanID != "00000000000000ab")
