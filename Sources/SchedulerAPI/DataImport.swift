@@ -42,8 +42,9 @@ extension DataCommands {
             try await restore.run(records, in: transaction)
             var change = restore.change
             change.reply = { [results = restore.results] in Self.write(results, into: &$0) }
-            if !restore.narrowed.isEmpty {
-                change.settle = { [session, narrowed = restore.narrowed] in
+            if !restore.narrowed.isEmpty || !restore.frozen.isEmpty {
+                change.settle = { [session, narrowed = restore.narrowed, frozen = restore.frozen] in
+                    if !frozen.isEmpty { await FreezeRecall(session: session, freezes: frozen).run() }
                     var inFlight: [ExecutionID] = []
                     for scope in narrowed { inFlight += await RevocationRecall(session: session, scope: scope).run() }
                     return inFlight
@@ -112,6 +113,8 @@ struct Restore {
     private(set) var results: [RestoreResult] = []
     /// Entries of the allow-list that may allow less than they did.
     private(set) var narrowed: [TargetScope] = []
+    /// Freezes that are new, or other ones than they were.
+    private(set) var frozen: [Freeze] = []
     /// How many entries commands have allowed, these included; nil before the first new one.
     private var targets: Int64?
     /// How many more schedules count against each namespace's limit.
@@ -243,6 +246,8 @@ struct Restore {
             return
         }
         change.write(FreezeTable.put(freeze))
+        if let found { change.release(found, for: freeze, at: now) }
+        frozen.append(freeze)
         note(
             "freeze_restored", namespace: freeze.namespace?.description ?? Namespace.administration.description,
             name: key, before: found.map { .freeze($0) }, after: .freeze(freeze))

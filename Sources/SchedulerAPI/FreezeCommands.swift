@@ -33,12 +33,7 @@ struct FreezeCommands: Sendable {
             }
             var change = Change()
             change.write(FreezeTable.put(freeze))
-            if let before, before.until > freeze.until {
-                change.write(
-                    FreezeTable.advanceRelease(before.id, until: before.until, to: max(freeze.until, now)))
-                change.hints = true
-            }
-            if let before { change.write(RetryTable.release(in: before.namespace, at: now)) }
+            if let before { change.release(before, for: freeze, at: now) }
             let note = Self.entry("freeze_set", freeze, before: before, options, at: now)
             change.write(AuditTable.note(note))
             change.reply = { [freeze] in $0.freeze(freeze, at: now) }
@@ -46,7 +41,7 @@ struct FreezeCommands: Sendable {
             return change
         }
         if !options.isDryRun {
-            await FreezeRecall(session: session, freeze: wanted).run()
+            await FreezeRecall(session: session, freezes: [wanted]).run()
         }
         return reply
     }
@@ -71,10 +66,8 @@ struct FreezeCommands: Sendable {
             change.outlook = outlook(note, freeze, before: before, at: now)
             guard freeze != before else { return change }
             change.write(FreezeTable.put(freeze))
-            change.write(FreezeTable.advanceRelease(id, until: before.until, to: now))
-            change.write(RetryTable.release(in: before.namespace, at: now))
+            change.release(before, for: freeze, at: now)
             change.write(AuditTable.note(note))
-            change.hints = true
             return change
         }
     }
@@ -118,32 +111,12 @@ struct FreezeCommands: Sendable {
     }
 }
 
-/// Takes back what is claimed ahead and held by a freeze from now on.
-struct FreezeRecall: Sendable {
-    let session: Session
-    let freeze: Freeze
-    private static let limit = Duration.seconds(2)
-    /// Claims that were under way when the freeze was committed have ended by the second look.
-    private static let pause = Duration.milliseconds(250)
-
-    /// Ends when two looks in a row find nothing, or after the limit.
-    func run() async {
-        let deadline = ContinuousClock.now + Self.limit
-        var quiet = 0
-        while quiet < 2, ContinuousClock.now < deadline {
-            let freeze = freeze
-            let claimants = try? await session.pool.withConnection {
-                try await FreezeTable.claimants(of: freeze, at: session.clock.now(), on: $0)
-            }
-            guard let claimants, claimants.isEmpty else {
-                quiet = 0
-                await session.recallFrozen(from: claimants ?? [], within: .milliseconds(1500))
-                try? await Task.sleep(for: .milliseconds(20))
-                continue
-            }
-            quiet += 1
-            if quiet < 2 { try? await Task.sleep(for: Self.pause) }
-        }
+extension Change {
+    /// Lets go what a freeze holds and the one in its place does not; after the write of that one.
+    mutating func release(_ before: Freeze, for next: Freeze, at now: Instant) {
+        write(FreezeTable.advanceRelease(before, for: next, at: now))
+        write(RetryTable.release(in: before.namespace, at: now))
+        hints = true
     }
 }
 

@@ -94,7 +94,7 @@ package enum FreezeTable {
         }
     }
 
-    /// Index `timers_due`. Turns keep their distances; who waits for something within the freeze is looked at now. More
+    /// Index `timers_due`. Turns keep their distances, of the rate they were given at ($4); who waits for something within the freeze is looked at now. More
     /// than what the freeze holds may be moved: that is looked at too, and goes back to its time. Messages that wait have
     /// no occurrence that their timer could stand at; who listens is few (index `schedules_listening`).
     static let advanceStatement = Statement(
@@ -106,16 +106,21 @@ package enum FreezeTable {
                 AND (t.resume_from IS NOT NULL OR t.schedule_id IN (
                     SELECT id FROM scheduler.schedules
                     WHERE schedule_type IN ('event', 'absence') AND state = 'active' AND schedule_type = 'event'))
-                AND t.next_fire_at <= $2 + make_interval(secs => (f.held + 1) / f.release_per_second)
+                AND t.next_fire_at <= $2 + make_interval(secs => (f.held + 1) / $4)
             ORDER BY t.schedule_id FOR UPDATE OF t)
         UPDATE scheduler.timers t
         SET next_fire_at = CASE WHEN t.next_fire_at < $2 THEN $3 ELSE t.next_fire_at - ($2 - $3) END
         FROM waiting w WHERE t.schedule_id = w.schedule_id
-        """, types: [.uuid, .timestamptz, .timestamptz])
+        """, types: [.uuid, .timestamptz, .timestamptz, .float8])
+    static let anewStatement = Statement(
+        "freezes_turns_anew", "UPDATE scheduler.freezes SET held = 0 WHERE id = $1", types: [.uuid])
 
-    /// Brings what a freeze holds forward with its end, which was `until` and is `now`.
-    package static func advanceRelease(_ id: FreezeID, until: Instant, to now: Instant) -> Call {
-        advanceStatement(.uuid(id.uuid), .instant(until), .instant(now))
+    /// Brings what a freeze holds forward, where it becomes another one (``Freeze/release(for:at:)``).
+    package static func advanceRelease(_ before: Freeze, for next: Freeze, at now: Instant) -> [Call] {
+        guard let release = before.release(for: next, at: now) else { return [] }
+        let advance = advanceStatement(
+            .uuid(before.id.uuid), .instant(before.until), .instant(release), .float8(before.releasePerSecond))
+        return release > now ? [advance] : [advance, anewStatement(.uuid(before.id.uuid))]
     }
 
     static let claimantsStatement = claimants(

@@ -75,7 +75,7 @@ package final class SpanExporter: Service {
                 await client.post(OTLPTraces.request(batch, of: resource)), at: clock())
             switch verdict {
             case .delivered(let rejected):
-                queue.drop(Int(clamping: rejected))
+                queue.drop(Int(min(rejected, Int64(batch.count))))
                 batch = []
             // Who ends has no second try.
             case .again where !isLast: break

@@ -111,6 +111,50 @@ extension Integration {
             fired.cancel()
         }
 
+        @Test("One that is replaced, by a command or an import, lets go at once what it does not concern any more")
+        func replaced() async throws {
+            let fixture = try await SharedSystem.running.fixture
+            let fired = try FiredMessages("demo.js.frzturn", on: fixture.client)
+            let created = try await fixture.done(
+                "schedule.create",
+                #"{"name":"s","schedule_type":"interval","interval_seconds":0.2,"target_command":"demo.js.frzturn"}"#,
+                in: "frzturn")
+            let held = """
+                SELECT count(*) FROM scheduler.timers
+                WHERE schedule_id = '\(created.id)' AND next_fire_at > now() + interval '500 seconds'
+                """
+            func goesOn() async -> Bool {
+                let count = fired.count
+                return await waitUntil(.seconds(10)) { fired.count > count + 2 }
+            }
+            func restore(_ fields: String) async throws {
+                let until = try await fixture.rows(
+                    #"SELECT to_char(now() AT TIME ZONE 'UTC' + interval '1 hour', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')"#)
+                let record = """
+                    {"kind":"freeze","id":"\(id)","namespace":"frzturn","from":"2026-01-01T00:00:00Z",\
+                    "until":"\(until[0][0] ?? "")","mode":"defer","release_per_second":100,\
+                    "created_at":"2026-01-01T00:00:00Z"\(fields)}
+                    """
+                let reply = try await fixture.administer("data.import", #"{"overwrite":true,"records":[\#(record)]}"#)
+                #expect(reply["import"]?["overwritten"]?.int64 == 1, "\(reply)")
+            }
+            #expect(await goesOn())
+            let id = try await freeze(fixture, "frzturn")
+            #expect(await fixture.waits(until: held, is: 1))
+            _ = try await freeze(fixture, "frzturn", #","id":"\#(id)","target":"demo.other""#)
+            #expect(await goesOn())
+            // One that an import brings holds from the reply on.
+            try await restore("")
+            let count = fired.count
+            #expect(await fixture.waits(until: held, is: 1))
+            #expect(fired.count == count)
+            try await restore(#","target":"demo.other""#)
+            #expect(await goesOn())
+            _ = try await administer(fixture, "clear", #"{"id":"\#(id)"}"#)
+            try await fixture.done("schedule.delete", #"{"name":"s"}"#, in: "frzturn")
+            fired.cancel()
+        }
+
         @Test("A freeze that skips leaves its reason in the ledger, and nothing afterwards")
         func skips() async throws {
             let fixture = try await SharedSystem.running.fixture

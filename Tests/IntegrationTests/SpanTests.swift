@@ -93,6 +93,26 @@ extension Integration {
             try await sent.fixture.done("schedule.delete", #"{"name":"seen"}"#, in: Self.space)
         }
 
+        @Test("Of a schedule in shadow no publish is told: there was none")
+        func shadows() async throws {
+            let sent = try await Sent()
+            for (name, fields) in [("unseen", #","shadow":true"#), ("shown", "")] {
+                let body = """
+                    {"name":"\(name)","schedule_type":"interval","interval_seconds":86400,"delivery":"core",\
+                    "target_command":"demo.spans.\(name)"\(fields)}
+                    """
+                let id = try await sent.fixture.done("schedule.create", body, in: Self.space).id
+                try await sent.command("schedule.trigger", #"{"name":"\#(name)"}"#)
+                let ended = "SELECT count(*) FROM scheduler.executions WHERE schedule_id = '\(id)' AND state <> 'claimed'"
+                #expect(await sent.fixture.waits(until: ended, is: 1))
+            }
+            let names = try await sent.spans(3).compactMap { $0["name"]?.string }.sorted()
+            #expect(names == ["process schedule.trigger", "process schedule.trigger", "publish demo.spans.shown"])
+            for name in ["unseen", "shown"] {
+                try await sent.fixture.done("schedule.delete", #"{"name":"\#(name)"}"#, in: Self.space)
+            }
+        }
+
         @Test("A failed attempt and a further one are siblings; what is submitted is a consumer's; a report ends a run")
         func triesAgain() async throws {
             let sent = try await Sent()

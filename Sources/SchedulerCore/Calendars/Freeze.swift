@@ -61,6 +61,17 @@ package struct Freeze: Hashable, Sendable {
 
     package func holds(at instant: Instant) -> Bool { from <= instant && instant < until }
 
+    /// From when on what it holds goes its way where it is replaced by another of its id: as soon as that ends where
+    /// nothing but the end is earlier, and now where it holds others, or otherwise. Who it still holds waits anew then.
+    /// - Returns: nil where what it holds stays as it is.
+    package func release(for next: Freeze, at now: Instant) -> Instant? {
+        let holdsAlike =
+            namespace == next.namespace && target == next.target && mode == next.mode
+            && releasePerSecond == next.releasePerSecond && max(from, now) == max(next.from, now)
+        guard holdsAlike else { return now }
+        return next.until < until ? max(next.until, now) : nil
+    }
+
     /// Whether it concerns schedules of a namespace with a target.
     package func concerns(namespace: String, target: String) -> Bool {
         (self.namespace?.description ?? namespace) == namespace && (self.target?.matches(target) ?? true)

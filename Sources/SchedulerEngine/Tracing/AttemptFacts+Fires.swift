@@ -18,10 +18,10 @@ extension ServiceTracer {
 }
 
 extension PublishFacts {
-    /// Nil for what was never handed over.
+    /// Nil for what was never handed over, as nothing of a schedule in shadow is.
     fileprivate init?(_ ended: EndedFire, within trace: TraceContext) {
         let fire = ended.fire
-        guard let firedAt = ended.firedAt else { return nil }
+        guard ended.end != .shadowed, let firedAt = ended.firedAt else { return nil }
         self.init(
             AttemptFacts(
                 execution: fire.id, attempt: fire.attempt, schedule: fire.schedule.name,

@@ -19,7 +19,8 @@ struct StateKeeper: Sendable {
     /// The service's loop: looks at once, then again and again, and when the allow-list has changed.
     func run() async throws {
         while true {
-            do { try await healInvalid() } catch  where !(error is CancellationError) {
+            do { try await healInvalid() } catch {
+                try Task.checkCancellation()
                 session.logger.warning("a look at the schedules failed", metadata: ["error": "\(error)"])
             }
             try Task.checkCancellation()
