@@ -8,12 +8,13 @@ WITH shadowed AS (
     FROM (SELECT unnest(executions) AS id FROM scheduler.claims) c
         JOIN scheduler.executions e ON e.id = c.id AND e.state = 'claimed'
         JOIN scheduler.schedules s ON s.id = e.schedule_id
+        LEFT JOIN scheduler.instances i ON i.id = e.claimed_by
         LEFT JOIN LATERAL (
             SELECT (a.after ->> 'shadow')::boolean AS entered, a.at FROM scheduler.audit_log a
             WHERE a.schedule_id = e.schedule_id AND a.at > e.claimed_at - interval '1 minute'
                 AND a.version > e.schedule_version AND a.before ->> 'shadow' <> a.after ->> 'shadow'
             ORDER BY a.version LIMIT 1) f ON true
-    WHERE CASE f.entered WHEN true THEN s.shadow AND e.due_at > greatest(f.at, now())
+    WHERE CASE f.entered WHEN true THEN s.shadow AND e.due_at > greatest(f.at, coalesce(i.fenced_at, now()))
             WHEN false THEN s.shadow OR e.due_at <= f.at ELSE s.shadow END
         -- What is being cancelled nobody sends.
         AND NOT EXISTS (SELECT FROM scheduler.runs r WHERE r.execution_id = e.id AND r.cancelling)),
@@ -50,6 +51,10 @@ INSERT INTO scheduler.claims (id, instance, claimed_at, oldest, executions, comm
 SELECT gen_random_uuid(), i.id, now(), (SELECT id FROM skipped ORDER BY id LIMIT 1),
     (SELECT array_agg(id) FROM skipped), true
 FROM (SELECT id FROM scheduler.instances ORDER BY started_at DESC LIMIT 1) i WHERE EXISTS (SELECT FROM skipped);
+
+-- An end that was none concerns followers in shadow only; one that has left it since drops it, an older version would fire.
+DELETE FROM scheduler.ended_upstreams u USING scheduler.executions e
+WHERE e.id = u.execution_id AND e.state = 'skipped' AND e.reason = 'shadow';
 
 -- A spread's offset is known to the program only; a period is never shorter than the spread, so a resume that looks from
 -- a spread earlier finds the same occurrence.

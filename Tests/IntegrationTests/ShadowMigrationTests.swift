@@ -23,6 +23,8 @@ extension Integration {
                 let made = try await fixture.done("schedule.create", #"{"name":"\#(name)",\#(Self.hourly)\#(fields)}"#)
                 if name == "held" { id = made.id }
             }
+            try await fixture.done("schedule.create", #"{"name":"entered",\#(Self.hourly)}"#)
+            try await fixture.done("schedule.update", #"{"name":"entered","shadow":true}"#)
             try await fixture.done("schedule.pause", #"{"name":"for-now","until":"2099-01-01T00:00:00Z"}"#)
             try await fixture.database.execute(
                 script: """
@@ -34,7 +36,8 @@ extension Integration {
             return id
         }
 
-        /// What an instance that died leaves: a claim, a further attempt, and what waits for its place.
+        /// What an instance that died leaves: a claim, a further attempt, and what waits for its place; of `entered` a claim
+        /// from before it was in shadow, due after its claimant was fenced; and followers' turns by two of these.
         private func leave(_ id: String, _ fixture: ServiceFixture) async throws {
             try await fixture.database.execute(
                 script: """
@@ -51,7 +54,19 @@ extension Integration {
                     INSERT INTO scheduler.buffered (execution_id, schedule_id, scheduled_for, due_at, since, ordinal,
                         missed_count, generation, origin, trigger)
                     SELECT waits, schedule_id, scheduled_for, due_at, due_at, 7, 0, generation, origin, trigger
-                    FROM left_open
+                    FROM left_open;
+                    CREATE TEMPORARY TABLE entered ON COMMIT DROP AS
+                    SELECT gen_random_uuid() AS id, a.schedule_id, a.at FROM scheduler.audit_log a
+                    WHERE a.name = 'entered' AND a.action = 'updated';
+                    INSERT INTO scheduler.executions (id, schedule_id, claimed_by, scheduled_for, due_at, claimed_at,
+                        fence, schedule_version, missed_count, attempt, generation, state, origin, trigger)
+                    SELECT n.id, n.schedule_id, o.claimed_by, o.scheduled_for, n.at + interval '1 ms',
+                        n.at - interval '1 s', o.fence, 1, 0, 1, o.generation, 'claimed', o.origin, o.trigger
+                    FROM left_open o, entered n;
+                    UPDATE scheduler.claims SET executions = executions || n.id FROM entered n;
+                    UPDATE scheduler.instances SET fenced_at = n.at FROM entered n;
+                    INSERT INTO scheduler.ended_upstreams
+                    SELECT unnest(ARRAY[o.id, o.further]), gen_random_uuid(), 0, now(), now() FROM left_open o
                     """)
         }
 
@@ -86,6 +101,7 @@ extension Integration {
             _ = try await migrator.down(to: own.version - 1)
             #expect(
                 try await fixture.rows(Self.states) == [
+                    ["entered", "paused", "true", "true", "true", Self.taken],
                     ["for-now", "paused", "true", "true", "true", Self.taken],
                     ["free", "active", "false", "false", "true", ""],
                     ["held", "paused", "true", "true", "true", Self.taken],
@@ -95,8 +111,9 @@ extension Integration {
             #expect(
                 try await ledger(fixture) == [
                     ["retry_wait", "", "1", "retry_wait 1"], ["skipped", "shadow", "0", ""],
-                    ["skipped", "shadow", "1", ""],
+                    ["skipped", "shadow", "1", ""], ["skipped", "shadow", "1", ""],
                 ])
+            #expect(try await fixture.count("SELECT count(*) FROM scheduler.ended_upstreams") == 1)
             #expect(try await fixture.count("SELECT count(*) FROM scheduler.buffered") == 0)
 
             _ = try await migrator.up()
@@ -104,7 +121,7 @@ extension Integration {
             #expect(await fixture.waits(until: "SELECT count(*) FROM scheduler.claims", is: 0), "\(again.logTail)")
             let told = try await fixture.eventMessages(of: id).filter { $0.subject.contains("execution.skipped") }
             #expect(told.count == 2)
-            #expect(try await ledger(fixture).count == 3 && fired.count == 0)
+            #expect(try await ledger(fixture).count == 4 && fired.count == 0)
             let resumed = try await fixture.done("schedule.resume", #"{"name":"lost"}"#).schedule
             #expect(resumed["state"]?.string == "active" && resumed["shadow"]?.bool == false)
             #expect(await again.stop())

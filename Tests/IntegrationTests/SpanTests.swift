@@ -103,8 +103,7 @@ extension Integration {
                     """
                 let id = try await sent.fixture.done("schedule.create", body, in: Self.space).id
                 try await sent.command("schedule.trigger", #"{"name":"\#(name)"}"#)
-                let ended = "SELECT count(*) FROM scheduler.executions WHERE schedule_id = '\(id)' AND state <> 'claimed'"
-                #expect(await sent.fixture.waits(until: ended, is: 1))
+                #expect(await sent.fixture.waits(until: Integration.rows(id, "state <> 'claimed'"), is: 1))
             }
             let names = try await sent.spans(3).compactMap { $0["name"]?.string }.sorted()
             #expect(names == ["process schedule.trigger", "process schedule.trigger", "publish demo.spans.shown"])
