@@ -249,7 +249,7 @@ struct RecallLedger {
             + delivered.subtracting(counts.keys).map { "\($0) is delivered by its row, and not in the stream" }
             + Set(counts.keys).subtracting(delivered).map { "\($0) is in the stream, and not delivered by its row" }
             + rows.filter { Set(events[$0.id] ?? []).count != 1 }.map {
-                "\($0.id), \($0.state), has \(Set(events[$0.id] ?? []).count) events"
+                "\($0.id), \($0.state), has the events \(Set(events[$0.id] ?? []).sorted())"
             }
             + Set(events.keys).subtracting(rows.map(\.id)).map { "an event tells of \($0), which has no row" }
     }

@@ -21,7 +21,7 @@ struct Ledger: Sendable {
     let rows: [Row]
     /// Executions in the target stream, once for each message.
     let stored: [String]
-    /// The ids of the events of each execution, once for each message of the events stream.
+    /// The events of each execution, verb and id, once for each message of the events stream.
     let events: [String: [String]]
     let claims: Int64
     let outbox: Int64
@@ -148,7 +148,7 @@ extension Ledger {
         var problems: [String] = []
         for row in rows where row.isTerminal {
             let ids = Set(events[row.id] ?? [])
-            if ids.count != 1 { problems.append("\(row.id), \(row.state), has \(ids.count) events") }
+            if ids.count != 1 { problems.append("\(row.id), \(row.state), has the events \(ids.sorted())") }
         }
         let known = Set(rows.map(\.id))
         for execution in events.keys where !known.contains(execution) {
@@ -253,7 +253,8 @@ extension ServiceFixture {
         where message.subject.hasPrefix("scheduler.evt.\(namespace).execution.") {
             let event = try JSONValue.parse(message.payload)
             guard let id = event["id"]?.string, let execution = event["data"]?["execution_id"]?.string else { continue }
-            events[execution, default: []].append(id)
+            let verb = message.subject.split(separator: ".").last ?? ""
+            events[execution, default: []].append("\(verb) \(id)")
         }
         return events
     }
