@@ -94,9 +94,10 @@ package enum FreezeTable {
         }
     }
 
-    /// Index `timers_due`. Turns keep their distances, of the rate they were given at ($4); who waits for something within the freeze is looked at now. More
-    /// than what the freeze holds may be moved: that is looked at too, and goes back to its time. Messages that wait have
-    /// no occurrence that their timer could stand at; who listens is few (index `schedules_listening`).
+    /// Index `timers_due`. Turns keep their distances, of the rate they were given at ($4); who waits for something within
+    /// the freeze is looked at now. More than what the freeze holds may be moved: that is looked at too, and goes back to its
+    /// time. Messages that wait have no occurrence that their timer could stand at; who listens is few (index
+    /// `schedules_listening`).
     static let advanceStatement = Statement(
         "freezes_advance_release",
         """

@@ -175,7 +175,7 @@ extension ServiceTracer {
     package func published(_ facts: PublishFacts, at microseconds: Int64) {
         guard let tracer, facts.attempt.trace.isSampled else { return }
         var context = tracer.context(of: facts.attempt.trace)
-        context.nextSpanID = UInt64(facts.attempt.own.spanID, radix: 16)
+        context.nextSpan = facts.attempt.own
         let span: any Span = tracer.startSpan(
             "publish \(facts.attempt.target)", context: context, ofKind: .producer,
             at: SpanInstant(facts.sendable))

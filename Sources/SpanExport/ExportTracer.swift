@@ -18,20 +18,20 @@ package struct ExportTracer: Tracer {
     ) -> ExportSpan {
         var context = context()
         let parent = context.spanIdentity
-        let span = context.nextSpanID ?? .random(in: 1 ... .max)
-        let identity = SpanIdentity(
-            parent?.context.child(span: span)
-                ?? TraceContext(trace: Self.newTraceID(), span: span, flags: 0))
+        let identity = SpanIdentity(context.nextSpan ?? Self.newSpan(within: parent))
         context.spanIdentity = identity
-        context.nextSpanID = nil
+        context.nextSpan = nil
         let record = SpanRecord(
             name: operationName, kind: kind, identity: identity, parent: parent,
             start: instant().nanosecondsSinceEpoch, end: 0, attributes: [:], events: [], links: [], status: nil)
         return ExportSpan(record, context: context, sink: identity.isSampled ? sink : nil)
     }
 
-    private static func newTraceID() -> UUIDValue {
-        UUIDValue(high: .random(in: 1 ... .max), low: .random(in: 1 ... .max))
+    private static func newSpan(within parent: SpanIdentity?) -> TraceContext {
+        let span = UInt64.random(in: 1 ... .max)
+        if let parent { return parent.context.child(span: span) }
+        let trace = UUIDValue(high: .random(in: 1 ... .max), low: .random(in: 1 ... .max))
+        return TraceContext(trace: trace, span: span, flags: 0)
     }
 
     /// What ended is with the sink already.

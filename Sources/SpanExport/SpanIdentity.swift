@@ -30,8 +30,8 @@ extension InstrumentationContext {
     }
 
     private enum NextSpanKey: InstrumentationContextKey {
-        typealias Value = UInt64
-        static var nameOverride: String? { "next-span-id" }
+        typealias Value = TraceContext
+        static var nameOverride: String? { "next-span" }
     }
 
     /// The span that is at work, or that asked for this.
@@ -40,8 +40,8 @@ extension InstrumentationContext {
         set { self[IdentityKey.self] = newValue }
     }
 
-    /// The id that the next span has where it is known before: somebody was told it already.
-    package var nextSpanID: UInt64? {
+    /// What the next span is, where it is known before: somebody was told it already. Of the trace of ``spanIdentity``.
+    package var nextSpan: TraceContext? {
         get { self[NextSpanKey.self] }
         set { self[NextSpanKey.self] = newValue }
     }

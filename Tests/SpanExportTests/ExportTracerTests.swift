@@ -67,7 +67,7 @@ import Tracing
         let recorded = Recorded()
         let tracer = recorded.tracer
         var context = context(["traceparent": Self.parent], tracer)
-        context.nextSpanID = 0xAB
+        context.nextSpan = context.spanIdentity?.context.child(span: 0xAB)
         tracer.withSpan("outer", context: context) { _ in tracer.withSpan("inner") { _ in } }
         #expect(recorded.all.last?.identity.spanID == "00000000000000ab")
         #expect(recorded.all.first?.identity.spanID != "00000000000000ab")
