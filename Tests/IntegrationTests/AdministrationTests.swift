@@ -35,10 +35,7 @@ extension Integration {
         @Test("A repeated request has its first reply, though it would be refused by now; another body has not")
         func remembers() async throws {
             let fixture = try await RuleSystem.running.fixture
-            let until = try #require(
-                try await fixture.rows(
-                    "SELECT to_char((now() + interval '2 s') AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
-                )[0][0])
+            let until = try await fixture.instant(in: "2 s")
             func body(_ id: String) -> String {
                 #"{"namespace":"remembered","until":"\#(until)","request_id":"\#(id)"}"#
             }

@@ -100,12 +100,9 @@ extension Integration {
             let frozen = try await make("held-frozen", after: #"{"schedule":"held-first"}"#, on: fixture, in: "chains")
             try await fixture.done(
                 "schedule.update", #"{"name":"held-frozen","target_command":"demo.js.frozen"}"#, in: "chains")
-            let until = try await fixture.rows(
-                """
-                SELECT to_char((now() + interval '1 day') AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
-                """)
+            let until = try await fixture.instant(in: "1 day")
             let freeze = try await fixture.administer(
-                "freeze.set", #"{"target":"demo.js.frozen","until":"\#(until[0][0] ?? "")"}"#)
+                "freeze.set", #"{"target":"demo.js.frozen","until":"\#(until)"}"#)
             try await fixture.done("schedule.trigger", #"{"name":"held-first"}"#, in: "chains")
             #expect(
                 await waitUntil(.seconds(5)) {

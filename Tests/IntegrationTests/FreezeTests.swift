@@ -25,10 +25,8 @@ extension Integration {
         private func freeze(
             _ fixture: ServiceFixture, _ namespace: String, seconds: Int = 600, _ fields: String = ""
         ) async throws -> String {
-            let row = try await fixture.rows(
-                "SELECT to_char((now() + interval '\(seconds) seconds') AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
-            )
-            let body = #"{"namespace":"\#(namespace)","until":"\#(row[0][0] ?? "")","reason":"release day"\#(fields)}"#
+            let until = try await fixture.instant(in: "\(seconds) seconds")
+            let body = #"{"namespace":"\#(namespace)","until":"\#(until)","reason":"release day"\#(fields)}"#
             return try await administer(fixture, "set", body)["freeze"]?["id"]?.string ?? "no id"
         }
 
@@ -128,11 +126,10 @@ extension Integration {
                 return await waitUntil(.seconds(10)) { fired.count > count + 2 }
             }
             func restore(_ fields: String) async throws {
-                let until = try await fixture.rows(
-                    #"SELECT to_char(now() AT TIME ZONE 'UTC' + interval '1 hour', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')"#)
+                let until = try await fixture.instant(in: "1 hour")
                 let record = """
                     {"kind":"freeze","id":"\(id)","namespace":"frzturn","from":"2026-01-01T00:00:00Z",\
-                    "until":"\(until[0][0] ?? "")","mode":"defer","release_per_second":100,\
+                    "until":"\(until)","mode":"defer","release_per_second":100,\
                     "created_at":"2026-01-01T00:00:00Z"\(fields)}
                     """
                 let reply = try await fixture.administer("data.import", #"{"overwrite":true,"records":[\#(record)]}"#)

@@ -13,12 +13,6 @@ extension Integration {
             try await fixture.rows(sql)[0][0] ?? ""
         }
 
-        private func instant(_ fixture: ServiceFixture, in text: String) async throws -> String {
-            try await rows(
-                fixture,
-                "SELECT to_char((now() + interval '\(text)') AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')")
-        }
-
         /// `count/compared +added -removed ~moved`, then each schedule that differs.
         private func concerned(_ reply: JSONValue) -> [String] {
             let all = reply["concerned"]
@@ -94,7 +88,7 @@ extension Integration {
             let core = #","delivery":"core""#
             try await fixture.done("schedule.create", #"{"name":"m",\#(Self.minutely)\#(core)}"#, in: "outfrz")
             let (from, until) = (
-                try await instant(fixture, in: "1 hour"), try await instant(fixture, in: "2 hours")
+                try await fixture.instant(in: "1 hour"), try await fixture.instant(in: "2 hours")
             )
             let span = #""namespace":"outfrz","from":"\#(from)","until":"\#(until)""#
             let before = try await stored("outfrz", fixture)
@@ -123,7 +117,7 @@ extension Integration {
             let daily = #""schedule_type":"cron","cron_expression":"0 9 * * *","target_command":"demo.many""#
             let many = (0..<103).map { #"{"name":"n\#($0)",\#(daily)\#(core)}"# }.joined(separator: ",")
             try await fixture.done("schedule.bulk_create", #"{"schedules":[\#(many)]}"#, in: "outmany")
-            let week = try await instant(fixture, in: "300 days")
+            let week = try await fixture.instant(in: "300 days")
             let all = try await fixture.administer(
                 "freeze.set", #"{"target":"demo.many","until":"\#(week)","mode":"skip","dry_run":true}"#)
             #expect(concerned(all).first == "103/100 +0 -700 ~0" && concerned(all).count == 101)

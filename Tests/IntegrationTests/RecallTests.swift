@@ -173,11 +173,8 @@ extension Integration {
                 in: "recallfrz"
             ).id
             #expect(await made.waits(own, "state = 'claimed' AND due_at < now()"))
-            let until = try await fixture.rows(
-                "SELECT to_char((now() + interval '600 seconds') AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
-            )
-            let set = try await fixture.administer(
-                "freeze.set", #"{"namespace":"recallfrz","until":"\#(until[0][0] ?? "")"}"#)
+            let until = try await fixture.instant(in: "600 seconds")
+            let set = try await fixture.administer("freeze.set", #"{"namespace":"recallfrz","until":"\#(until)"}"#)
             try await made.listen()
             #expect(await fixture.waits(until: nothing, is: 0))
             #expect(await made.waits(made.retry, "state = 'retry_wait' AND attempt = 1"))

@@ -17,12 +17,6 @@ extension Integration {
             try await fixture.done(command, #"{"name":"\#(name)"\#(rest)}"#, in: Self.namespace)
         }
 
-        private func moment(_ seconds: Int, on fixture: ServiceFixture) async throws -> String {
-            let sql = "now() AT TIME ZONE 'UTC' + interval '\(seconds) s'"
-            let rows = try await fixture.rows("SELECT to_char(\(sql), 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')")
-            return rows[0][0] ?? ""
-        }
-
         /// Made by one request; each is in shadow.
         private func make(_ fields: [(name: String, fields: String)], on fixture: ServiceFixture) async throws
             -> [String: String]
@@ -69,7 +63,7 @@ extension Integration {
 
             #expect(await fixture.waits(until: rows(past, shadowed), is: 1))
             let range =
-                #","from":"\#(try await moment(-60, on: fixture))","to":"\#(try await moment(-30, on: fixture))""#
+                #","from":"\#(try await fixture.instant(in: "-60 s"))","to":"\#(try await fixture.instant(in: "-30 s"))""#
             _ = try await command("schedule.backfill", "past", range + #","limit":3"#, on: fixture)
             #expect(await fixture.waits(until: rows(past, "\(shadowed) AND origin = 'backfill'"), is: 3))
             try await catchesUp(late, on: fixture)

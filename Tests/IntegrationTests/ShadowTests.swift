@@ -227,10 +227,9 @@ extension Integration {
             let live = try await follow("head-live", "completed", "")
             let late = try await follow("head-late", "succeeded", shadow)
             // Its turn waits until it is none in shadow any more.
-            let until = try await fixture.rows(
-                "SELECT to_char((now() + interval '1 hour') AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')")
+            let until = try await fixture.instant(in: "1 hour")
             let freeze = try await fixture.administer(
-                "freeze.set", #"{"target":"demo.js.head-late","until":"\#(until[0][0] ?? "")"}"#)
+                "freeze.set", #"{"target":"demo.js.head-late","until":"\#(until)"}"#)
             _ = try await command("schedule.trigger", "head", on: fixture)
             for id in [next, any] { #expect(await fixture.waits(until: rows(id, shadowed), is: 1)) }
             let turns = "SELECT count(*) FROM scheduler.ended_upstreams WHERE downstream = '\(late)'"

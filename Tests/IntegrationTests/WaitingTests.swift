@@ -119,10 +119,9 @@ extension Integration {
                     AND deadline_at > now() + interval '30 seconds'
                 """
             func freeze(_ fields: String) async throws -> String {
-                let until = try await fixture.rows(
-                    #"SELECT to_char(now() AT TIME ZONE 'UTC' + interval '1 hour', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')"#)
+                let until = try await fixture.instant(in: "1 hour")
                 let set = try await fixture.administer(
-                    "freeze.set", #"{"namespace":"waiting","until":"\#(until[0][0] ?? "")"\#(fields)}"#)
+                    "freeze.set", #"{"namespace":"waiting","until":"\#(until)"\#(fields)}"#)
                 return set["freeze"]?["id"]?.string ?? "none"
             }
             let first = try await worker.message(0)
